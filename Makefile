@@ -1,0 +1,103 @@
+# Every command a person needs. `make` alone lists them.
+#
+# RocksDB takes many minutes to compile, so it is compiled once: whatever needs it (binary, end-to-end tests, clippy,
+# docs, benches) uses the release profile, and only crates that do without it are tested in the dev profile.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Honoured when set outside (an absolute path), so that several clones can share one set of build products.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+RELEASE_DIR := $(CARGO_TARGET_DIR)/release
+
+# Crates tested without RocksDB (dev profile: debug assertions and overflow checks are on) …
+PURE := -p assay-kernels -p assay-engine -p assay-oauth -p assay-storage --no-default-features
+# … and those that need it. One list for build, test and docs, so that features resolve the same way each time.
+FULL := -p assay-storage -p assay-gateway -p assay -p assay-benches -p assay-tests
+
+# cargo-nextest when it is there: it runs test binaries side by side and names the slow ones.
+ifneq ($(shell command -v cargo-nextest 2>/dev/null),)
+TEST := cargo nextest run
+else
+TEST := cargo test --lib --bins --tests
+endif
+
+ARGS ?=
+CRASH_ROUNDS ?= 300
+FUZZ_SECONDS ?= 600
+
+.PHONY: help setup setup-test serve test test-pure test-full test-doc fuzz-smoke crash bench record lint fmt-check clippy deny doc fuzz clean-data
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+
+setup:
+	@scripts/setup.sh build
+
+setup-test:
+	@scripts/setup.sh build test
+
+serve: setup ## build the release binary and start the server (ARGS="--limits off" and so on)
+	cargo build --release --locked -p assay
+	exec "$(RELEASE_DIR)/assay" serve $(ARGS)
+
+test: setup-test ## the whole suite, set-up included
+	$(MAKE) --no-print-directory test-pure
+	$(MAKE) --no-print-directory fuzz-smoke
+	$(MAKE) --no-print-directory test-full
+	$(MAKE) --no-print-directory test-doc
+
+test-pure: ## quick: the crates without RocksDB, dev profile
+	$(TEST) --locked $(PURE)
+
+test-full: ## storage, gateway, command line, end-to-end, tidy; release profile
+	cargo build --release --locked $(FULL) --bins --examples
+	$(TEST) --release --locked $(FULL)
+
+test-doc: ## the examples in the documentation
+	cargo test --locked --doc $(PURE)
+	cargo test --release --locked --doc -p assay-storage -p assay-gateway -p assay
+
+fuzz-smoke: ## every fuzz target for a moment, on the stable toolchain
+	cargo run --release --manifest-path fuzz/Cargo.toml --bin smoke
+
+crash: setup-test ## kill -9 the real server CRASH_ROUNDS times (300) and look for lost or repeated writes
+	cargo build --release --locked $(FULL) --bins
+	ASSAY_CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --release --locked $(FULL) --test e2e crash -- --nocapture
+
+bench: setup ## criterion benches, one file per question
+	cargo bench --locked -p assay-benches $(ARGS)
+
+record: setup ## HTTP throughput and latency beside a no-op handler; writes benches/record/<host>/<date>.json
+	cargo build --release --locked $(FULL) --bins --examples
+	"$(RELEASE_DIR)/record" $(ARGS)
+
+lint: fmt-check clippy deny ## formatting, clippy with warnings as errors, licences and sources
+
+fmt-check:
+	cargo fmt --all --check
+	if [ -f fuzz/Cargo.toml ]; then cargo fmt --manifest-path fuzz/Cargo.toml --check; fi
+
+clippy: setup
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+# Advisories need a database from the network, so they are not part of this.
+deny:
+	@if command -v cargo-deny >/dev/null 2>&1; then \
+		cargo deny --offline check bans licenses sources; \
+	else \
+		echo "cargo-deny is not installed: licences and sources were not checked (cargo install cargo-deny)"; \
+	fi
+
+doc: setup ## rustdoc, warnings as errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+
+fuzz: setup ## each libFuzzer target for FUZZ_SECONDS (600); needs cargo-fuzz and a nightly toolchain
+	@command -v cargo-fuzz >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
+	for target in $$(cargo +nightly fuzz list); do \
+		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+clean-data: ## remove ./data, the database that `make serve` made
+	rm -rf -- "$(CURDIR)/data"

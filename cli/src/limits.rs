@@ -1,0 +1,8 @@
+//! Every bound of the command line, with its unit in the name.
+
+/// Longest wait for an answer of the admin listener, seconds; a commit takes milliseconds.
+pub(crate) const TIMEOUT_S: u64 = 30;
+/// Longest answer of the admin listener that is read, bytes.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 64 << 20;
+/// Longest admin token that makes sense, bytes.
+pub(crate) const TOKEN_BYTES_MAX: usize = 4096;

@@ -1,0 +1,104 @@
+//! What this CPU can do, and the backend chosen from it.
+//!
+//! A vector routine takes a zero-sized witness by value. Only [`detect`] mints one, so "does this core have the
+//! instruction" is a type error instead of a comment. Detection covers the operating system too: `std` reads
+//! XCR0, so a kernel that does not save the wide registers counts as a CPU without them.
+
+/// Proof that AVX-512 F, DQ, BW, VL, IFMA and VBMI2 exist on this machine and are enabled by the system.
+///
+/// The field is private and there is no constructor besides [`detect`]:
+///
+/// ```compile_fail
+/// let forged = assay_kernels::cpu::Avx512Ifma(());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Avx512Ifma(());
+
+/// The witnesses this machine can give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// Present when the eight-lane multiply-add kernels can run.
+    pub avx512_ifma: Option<Avx512Ifma>,
+}
+
+/// Asks the CPU once; `std` caches the answer, so later calls are a load and a mask.
+#[must_use]
+pub fn detect() -> Cpu {
+    Cpu { avx512_ifma: avx512_ifma_present().then_some(Avx512Ifma(())) }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn avx512_ifma_present() -> bool {
+    std::arch::is_x86_feature_detected!("avx512f")
+        && std::arch::is_x86_feature_detected!("avx512dq")
+        && std::arch::is_x86_feature_detected!("avx512bw")
+        && std::arch::is_x86_feature_detected!("avx512vl")
+        && std::arch::is_x86_feature_detected!("avx512ifma")
+        && std::arch::is_x86_feature_detected!("avx512vbmi2")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn avx512_ifma_present() -> bool {
+    false
+}
+
+/// Which arithmetic answers, chosen once per process and passed to every batch function.
+///
+/// A vector backend adds a variant holding its witness (`Avx512(Avx512Ifma)`), which makes the compiler point at
+/// every dispatch in `lib.rs`. None exists yet, so every machine runs [`Backend::Portable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backend {
+    /// libsecp256k1 and AWS-LC, one signature after the other.
+    Portable,
+}
+
+impl Backend {
+    /// The fastest backend this machine can run.
+    #[must_use]
+    pub fn detect() -> Self {
+        Self::Portable
+    }
+
+    /// Every backend this machine can run, slowest first; the conformance suite iterates it.
+    #[must_use]
+    pub fn available() -> &'static [Self] {
+        &[Self::Portable]
+    }
+
+    /// The name used in logs and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Jobs that make one full kernel call.
+    ///
+    /// The portable libraries gain nothing from company, so their batch is only a slice of time: sixteen ES256
+    /// signatures at 55 µs keep a core away from its sockets for about 0.9 ms. A vector backend answers with the
+    /// size at which its shared inversions are paid for (128 to 256).
+    #[must_use]
+    pub const fn batch_jobs_count(self) -> usize {
+        match self {
+            Self::Portable => 16,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_witness_is_zero_sized_and_minted_only_where_the_instructions_exist() {
+        assert_eq!(size_of::<Avx512Ifma>(), 0);
+        assert_eq!(detect().avx512_ifma.is_some(), avx512_ifma_present());
+        assert_eq!(detect(), detect());
+    }
+
+    #[test]
+    fn the_detected_backend_is_available() {
+        assert!(Backend::available().contains(&Backend::detect()));
+    }
+}

@@ -1,0 +1,91 @@
+//! Bitcoin Signed Message: a 65-byte signature over a framed double SHA-256, verified against the claimed key.
+//!
+//! The header byte must be 27..=34 and is otherwise ignored: the npm signers' own verifier never recovers a key
+//! from it, and honest tokens whose header was rewritten on the way still verify there. High S is accepted.
+
+use assay_kernels::Backend;
+use assay_kernels::job::EcdsaSecp256k1Job;
+use assay_kernels::key::Secp256k1PublicKey;
+use sha2::{Digest, Sha256};
+
+use super::ecdsa_secp256k1::ORDER;
+use super::{run, split_compact};
+use crate::error::{Reject, Verdict};
+use crate::job::Job;
+
+/// Length octet, then the magic text.
+const MAGIC: &[u8] = b"\x18Bitcoin Signed Message:\n";
+
+pub(super) fn verify_batch(backend: Backend, jobs: &[&Job], verdicts: &mut [Verdict]) {
+    run(jobs, verdicts, parse, |jobs, matches| {
+        assay_kernels::verify_ecdsa_secp256k1_vartime(backend, jobs, matches);
+    });
+}
+
+fn parse(job: &Job) -> Result<EcdsaSecp256k1Job, Reject> {
+    let Job::BitcoinMessage { public_key, message, signature } = job else {
+        return Err(Reject::Algorithm);
+    };
+    let (header, compact) = signature.split_first().expect("65 ≥ 1");
+    if !(27..=34).contains(header) {
+        return Err(Reject::MalformedSignature);
+    }
+    let compact = compact.try_into().expect("65 − 1 = 64");
+    let (r, s) = split_compact(compact, &ORDER)?;
+    let public_key = Secp256k1PublicKey::from_compressed(public_key).map_err(|_| Reject::MalformedKey)?;
+    Ok(EcdsaSecp256k1Job { public_key, msg_hash: message_digest(message), r, s })
+}
+
+/// Reads decoded signature bytes into the array a job takes; anything but 65 bytes is malformed.
+///
+/// # Errors
+/// [`Reject::MalformedSignature`] for every other length.
+pub fn signature_from_slice(bytes: &[u8]) -> Result<[u8; 65], Reject> {
+    bytes.try_into().map_err(|_| Reject::MalformedSignature)
+}
+
+/// SHA-256(SHA-256(0x18 ‖ "Bitcoin Signed Message:\n" ‖ varint(len) ‖ message)).
+#[must_use]
+pub fn message_digest(message: &[u8]) -> [u8; 32] {
+    let (length, used) = compact_size(message.len());
+    let inner = Sha256::new().chain_update(MAGIC).chain_update(&length[..used]).chain_update(message).finalize();
+    Sha256::digest(inner).into()
+}
+
+/// Bitcoin's variable-length integer: one byte below 0xFD, else a marker and 2, 4 or 8 bytes little endian.
+fn compact_size(length: usize) -> ([u8; 9], usize) {
+    let mut bytes = [0; 9];
+    let little_endian = (length as u64).to_le_bytes();
+    let (marker, width) = match length {
+        0..0xfd => {
+            bytes[0] = little_endian[0];
+            return (bytes, 1);
+        }
+        0xfd..=0xffff => (0xfd, 2),
+        0x1_0000..=0xffff_ffff => (0xfe, 4),
+        _ => (0xff, 8),
+    };
+    bytes[0] = marker;
+    bytes[1..=width].copy_from_slice(&little_endian[..width]);
+    (bytes, 1 + width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_sizes_at_the_edges() {
+        let check = |length: usize, expected: &[u8]| {
+            let (bytes, used) = compact_size(length);
+            assert_eq!(&bytes[..used], expected, "{length}");
+        };
+        check(0, &[0]);
+        check(0xfc, &[0xfc]);
+        check(0xfd, &[0xfd, 0xfd, 0x00]);
+        check(0xffff, &[0xfd, 0xff, 0xff]);
+        check(0x1_0000, &[0xfe, 0x00, 0x00, 0x01, 0x00]);
+        check(0xffff_ffff, &[0xfe, 0xff, 0xff, 0xff, 0xff]);
+        check(0x1_0000_0000, &[0xff, 0, 0, 0, 0, 1, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,4 @@
+//! libFuzzer entry of [`assay_fuzz::oauth::form`].
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| assay_fuzz::oauth::form(data));

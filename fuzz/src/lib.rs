@@ -1,0 +1,35 @@
+//! Bodies of the fuzz targets: plain functions over bytes that panic when a promise is broken.
+//!
+//! libFuzzer calls them one by one (`fuzz_targets/`), and `smoke` calls all of them with seeded inputs on the stable
+//! toolchain, so that the suite runs them for a moment every time.
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod oauth;
+
+/// One target.
+pub struct Target {
+    /// Its name, the same as the libFuzzer binary's.
+    pub name: &'static str,
+    /// The body. Panics when a promise is broken.
+    pub run: fn(&[u8]),
+    /// Inputs that get past the first checks, to be mutated.
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+/// Every target, by name.
+pub static TARGETS: &[Target] = &[
+    Target { name: "brc77_parse", run: engine::brc77_parse, seeds: engine::brc77_seeds },
+    Target { name: "bsm_parse", run: engine::bsm_parse, seeds: engine::bsm_seeds },
+    Target {
+        name: "ecdsa_secp256k1_differential",
+        run: engine::ecdsa_secp256k1_differential,
+        seeds: engine::ecdsa_seeds,
+    },
+    Target { name: "es256_differential", run: engine::es256_differential, seeds: engine::ecdsa_seeds },
+    Target { name: "access_claims", run: oauth::access_claims, seeds: oauth::access_claims_seeds },
+    Target { name: "bitcoin_token", run: oauth::bitcoin_token, seeds: oauth::bitcoin_token_seeds },
+    Target { name: "form", run: oauth::form, seeds: oauth::form_seeds },
+    Target { name: "jose_compact", run: oauth::jose_compact, seeds: oauth::jose_compact_seeds },
+    Target { name: "redirect_uri", run: oauth::redirect_uri, seeds: oauth::redirect_uri_seeds },
+];
