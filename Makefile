@@ -27,7 +27,7 @@ ARGS ?=
 CRASH_ROUNDS ?= 300
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup setup-test serve test test-pure test-full test-doc fuzz-smoke crash bench record lint fmt-check clippy deny doc fuzz clean-data
+.PHONY: help setup setup-test serve test test-pure test-full test-doc conformance fuzz-smoke crash bench record lint fmt-check clippy deny doc fuzz clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -46,6 +46,7 @@ test: setup-test ## the whole suite, set-up included
 	$(MAKE) --no-print-directory test-pure
 	$(MAKE) --no-print-directory fuzz-smoke
 	$(MAKE) --no-print-directory test-full
+	$(MAKE) --no-print-directory conformance
 	$(MAKE) --no-print-directory test-doc
 
 test-pure: ## quick: the crates without RocksDB, dev profile
@@ -55,6 +56,11 @@ test-full: ## storage, gateway, command line, end-to-end, tidy; release profile
 	cargo build --release --locked $(FULL) --bins --examples
 	$(TEST) --release --locked $(FULL)
 
+conformance: setup-test ## published clients, unmodified, against the server; its admin interface against its OpenAPI document
+	cargo build --release --locked $(FULL) --bins
+	tests/conformance/run.sh
+	tests/conformance/schemathesis.sh
+
 test-doc: ## the examples in the documentation
 	cargo test --locked --doc $(PURE)
 	cargo test --release --locked --doc -p assay-storage -p assay-gateway -p assay
@@ -62,9 +68,9 @@ test-doc: ## the examples in the documentation
 fuzz-smoke: ## every fuzz target for a moment, on the stable toolchain
 	cargo run --release --manifest-path fuzz/Cargo.toml --bin smoke
 
-crash: setup-test ## kill -9 the real server CRASH_ROUNDS times (300) and look for lost or repeated writes
+crash: setup-test ## kill -9 the real server CRASH_ROUNDS times (300) on each runtime and look for lost or repeated writes
 	cargo build --release --locked $(FULL) --bins
-	ASSAY_CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --release --locked $(FULL) --test e2e crash -- --nocapture
+	ASSAY_TEST_CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --release --locked $(FULL) --test e2e crash -- --nocapture
 
 bench: setup ## criterion benches, one file per question
 	cargo bench --locked -p assay-benches $(ARGS)
@@ -96,7 +102,7 @@ doc: setup ## rustdoc, warnings as errors
 fuzz: setup ## each libFuzzer target for FUZZ_SECONDS (600); needs cargo-fuzz and a nightly toolchain
 	@command -v cargo-fuzz >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
 	for target in $$(cargo +nightly fuzz list); do \
-		cargo +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
+		cargo +nightly fuzz run --features libfuzzer "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
 	done
 
 clean-data: ## remove ./data, the database that `make serve` made

@@ -6,13 +6,13 @@
 #
 #   SCHEMATHESIS_EXAMPLES  test cases per operation and phase (30)
 #   SCHEMATHESIS_SEED      seed of the run (1); another one looks elsewhere
-#   ASSAY_BIN              the server (target/release/assay)
+#   SERVER_BIN             the server (target/release/assay)
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
-assay=${ASSAY_BIN:-$target/release/assay}
+assay=${SERVER_BIN:-$target/release/assay}
 venv=$target/venv-schemathesis
 version=4.32.5
 

@@ -299,10 +299,12 @@ fn attack_40_cache_poisoning(runtime: Runtime) {
     }
     let [header, payload, signature]: [&str; 3] = good.split('.').collect::<Vec<_>>().try_into().expect("three parts");
     let encode = |value: &Value| base64_turbo::URL_SAFE_NO_PAD.encode(value.to_string());
+    // The last letter carries two bits, so that one of four signatures ends in A anyway.
+    let last = if signature.ends_with('A') { 'Q' } else { 'A' };
     let mut twins = vec![
         // Same prefix, same signature, same kid and sub.
         format!("{header}.{payload}.{}", "A".repeat(signature.len())),
-        format!("{header}.{payload}.{}A", &signature[..signature.len() - 1]),
+        format!("{header}.{payload}.{}{last}", &signature[..signature.len() - 1]),
         format!("{good}A"),
         format!("{good} "),
         format!("{good}\0"),

@@ -152,11 +152,15 @@ fn attack_112_forwarded_for_is_ignored(runtime: Runtime) {
 }
 
 /// A sign-in with a token whose signature is another's: what a guesser sends.
-fn guess(server: &Target, person: &Person, source: &str) -> Response {
+fn guess_request(server: &Target, person: &Person) -> Request {
     let path = "/sigma/authorize";
     let imposter = Person::new().token(path, server.now_ms(), b"");
     let claimed = format!("{}|{}", person.pubkey(), imposter.split_once('|').expect("five fields").1);
-    from(server, source, &Request::post(path).auth_token(&claimed))
+    Request::post(path).auth_token(&claimed)
+}
+
+fn guess(server: &Target, person: &Person, source: &str) -> Response {
+    from(server, source, &guess_request(server, person))
 }
 
 fn right(server: &Target, person: &Person, source: &str) -> Response {
@@ -246,7 +250,7 @@ fn attack_117_delays_survive_a_restart(runtime: Runtime) {
     let mut failures = 0;
     // Six failures make eight seconds; the real clock runs, so the short delays before are waited out by asking.
     while failures < 6 {
-        match guess(&server, &person, home).status {
+        match server.send(&guess_request(&server, &person)).status {
             401 => failures += 1,
             429 => {}
             other => panic!("{other}"),

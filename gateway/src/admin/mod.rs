@@ -115,4 +115,6 @@ async fn not_found() -> Problem {
 }
 
 #[cfg(test)]
+mod test_server;
+#[cfg(test)]
 mod tests;

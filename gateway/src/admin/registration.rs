@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 use super::body::Shaped;
 use super::problem::FieldError;
 use super::query::Seconds;
-use super::shape::{Member, PLAIN_TEXT, Rule, Shape, VISIBLE_ASCII, independent, integer, is_plain_text, is_visible_ascii};
+use super::shape::{
+    Member, PLAIN_TEXT, Rule, Shape, VISIBLE_ASCII, independent, integer, is_plain_text, is_visible_ascii,
+};
 use crate::limits::{
     ACCESS_TOKEN_LIFETIME_S_MAX, ACCESS_TOKEN_LIFETIME_S_MIN, APPLICATION_AUDIENCE_BYTES_MAX,
     APPLICATION_AUDIENCES_MAX, APPLICATION_NAME_CHARS_MAX, APPLICATION_SCOPE_BYTES_MAX, INTROSPECTION_MAX_AGE_S_MAX,

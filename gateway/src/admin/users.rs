@@ -83,7 +83,8 @@ async fn list_users(State(admin): State<Admin>, uri: Uri) -> Result<axum::Json<P
     let (after, limit, tenant) = (params.after(), params.limit()?, admin.shared.tenant);
     let rows = match params.text("pubkey") {
         Some(text) => {
-            let pubkey = parse_pubkey(text).filter(|key| matches!(key[0], 2 | 3))
+            let pubkey = parse_pubkey(text)
+                .filter(|key| matches!(key[0], 2 | 3))
                 .ok_or_else(|| Problem::new(Kind::InvalidParameter, "pubkey must be 66 hex digits from 02 or 03 on"))?;
             let read = admin.shared.store.read(admin.now(), move |reader| {
                 let Some(found) = reader.get::<UsersByPubkey>(tenant, &pubkey)? else { return Ok(None) };

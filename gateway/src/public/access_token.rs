@@ -45,7 +45,7 @@ pub enum Look<'t> {
     /// It cannot be a token of ours: wrong form, or a key that was never ours or no longer verifies.
     Foreign,
     /// Only the engine can tell.
-    Ask(Pending<'t>, Job),
+    Ask(Box<Pending<'t>>, Job),
 }
 
 /// Looks a token up, or prepares the question to the engine.
@@ -60,7 +60,7 @@ pub fn look<'t>(core: &Core, token: &'t [u8], now: u64) -> Look<'t> {
     core.shared.metrics.cache_misses.inc();
     let job = job(key, &parsed);
     let pending = Pending { token, kid: parsed.kid().into(), cache_tag: key.cache_tag, now, parsed };
-    Look::Ask(pending, job)
+    Look::Ask(Box::new(pending), job)
 }
 
 fn job(key: &Key, parsed: &AccessToken<'_>) -> Job {
@@ -99,7 +99,7 @@ pub async fn verify(core: &Rc<Core>, token: &[u8], now: u64) -> Result<Option<Ca
         Look::Foreign => Ok(None),
         Look::Ask(pending, job) => {
             let verdict = lane::verify(core, job).await.map_err(|_| Failure::Unavailable { what: "engine_full" })?;
-            conclude(core, pending, verdict)
+            conclude(core, *pending, verdict)
         }
     }
 }

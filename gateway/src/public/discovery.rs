@@ -23,7 +23,10 @@ pub async fn get_oauth(call: Call) -> Result<Answer, Failure> {
 fn document(call: &Call) -> Answer {
     let tenant = &call.core.shared.tenant_facts;
     let paths = if call.head.uri.path().starts_with("/api/auth/") { Paths::BETTER_AUTH } else { Paths::ROOT };
-    response::public_json(discovery::render(&tenant.issuer, tenant.base_url(), paths), call.core.shared.config.jwks_max_age_s)
+    response::public_json(
+        discovery::render(&tenant.issuer, tenant.base_url(), paths),
+        call.core.shared.config.jwks_max_age_s,
+    )
 }
 
 /// The public signing keys: active, next, and those in grace.

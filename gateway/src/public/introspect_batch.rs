@@ -26,7 +26,7 @@ use crate::limits::BATCH_ITEMS_MAX;
 /// What is known of one item on its way through.
 enum Progress<'t> {
     /// Only the engine can tell: a token of ours.
-    AskedToken(Pending<'t>),
+    AskedToken(Box<Pending<'t>>),
     /// Only the engine can tell: a signed request.
     AskedBitcoin(Box<Checked>, bool),
     /// A Bitcoin-auth token that verified, and who signs with its key.
@@ -103,7 +103,7 @@ async fn conclude<'t>(
     match asked {
         Progress::AskedToken(pending) => Ok(match verdicts.next() {
             None => Progress::Unavailable,
-            Some(verdict) => match access_token::conclude(&call.core, pending, verdict) {
+            Some(verdict) => match access_token::conclude(&call.core, *pending, verdict) {
                 Ok(Some(known)) => Progress::Known(known),
                 Ok(None) => Progress::Bad,
                 Err(_) => Progress::Unavailable,
