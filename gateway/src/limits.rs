@@ -66,17 +66,6 @@ pub const READ_BYTES_MAX: usize = 64 * KIB;
 /// How often a core looks at its connections' deadlines, in milliseconds. Deadlines are this coarse.
 pub const SWEEP_MS: u64 = 100;
 
-/// Nonce length and other free text kept with a code, in bytes.
-pub const NONCE_BYTES_MAX: usize = 512;
-/// Longest `state` that is echoed, in bytes; the URI bound catches it first for GET.
-pub const STATE_BYTES_MAX: usize = 8 * KIB;
-
-/// Server nonces from `POST /sigma/challenge` live this long, in seconds.
-pub const CHALLENGE_LIFETIME_S: u64 = 60;
-/// How far a Bitcoin-auth timestamp may be from now on either side, in seconds (sigma.md 1.7).
-pub const SIGNATURE_WINDOW_S: u64 = 300;
-/// A used Bitcoin-auth token is remembered until its timestamp plus this, in seconds (oauth.md §18).
-pub const REPLAY_KEEP_S: u64 = 600;
 /// A redeemed code leaves a tombstone until its expiry plus this, in seconds (oauth.md §1).
 pub const CODE_TOMBSTONE_S: u64 = 600;
 /// Longest access token lifetime a client or the configuration can ask for, in seconds (Sigma's 30 days).
@@ -86,11 +75,21 @@ pub const REVOCATION_KEEP_S: u64 = ACCESS_TOKEN_LIFETIME_S_MAX + 86_400;
 /// Individually revoked tokens held in memory; beyond it `/revoke` answers 503 rather than forget one.
 pub const REVOKED_TOKENS_COUNT_MAX: usize = 10_000_000;
 
-/// Jobs waiting on the side runtime (admin requests are answered there, writes of failed sign-ins queue there).
-pub const SIDE_QUEUE_MAX: usize = 1_024;
+/// Failed sign-ins kept from the replay at start-up; the delays hold no more either.
+pub const FAILURES_REPLAYED_MAX: usize = 2 * crate::admission::delays::ROWS_PER_LANE;
 
-const _: () =
-    assert!(REPLAY_KEEP_S >= 2 * SIGNATURE_WINDOW_S, "a token stays refused for as long as its window is open");
+/// Hops of a forwarding header walked at most. Real chains have fewer than five; beyond this the walk ends at the last
+/// hop seen.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+/// The longest rate header value: a quoted class name, two numbers and their parameter names.
+pub const RATE_HEADER_BYTES_MAX: usize = 64;
+/// Bytes a refused client may still send before the connection is cut without ceremony.
+pub const DISCARD_BYTES_MAX: usize = 256 * KIB;
+/// How often a commit that lost to a concurrent one is planned anew. The second look sees what won; more are for bad luck.
+pub const COMMIT_ATTEMPTS_MAX: usize = 4;
+/// Characters of a browser's self-description that a session keeps.
+pub const USER_AGENT_BYTES_MAX: usize = 256;
+
 const _: () = assert!(REVOCATION_KEEP_S > ACCESS_TOKEN_LIFETIME_S_MAX);
 const _: () = assert!(BATCH_BYTES_MAX / BATCH_ITEMS_MAX > 2 * KIB, "a full batch of ordinary tokens fits");
 const _: () = assert!(SECRET_OVERLAP_S_DEFAULT <= SECRET_OVERLAP_S_MAX);

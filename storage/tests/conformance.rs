@@ -1,6 +1,6 @@
 //! One suite over every engine of the build: what `Kv` promises, and what a store on top of it promises.
 
-mod common;
+mod fixture;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use assay_storage::{
     Commit, CommitError, Family, Kv, OpenError, Reader, Seq, Store, StoreOptions, TenantId, Unavailable,
     key::ConsentKey,
 };
-use common::{NOW, TENANT, commit, commit_at, deriving, digest, failure, keys, open, secret, stated, user};
+use fixture::{NOW, TENANT, commit, commit_at, deriving, digest, failure, keys, open, secret, stated, user};
 use futures_lite::future::block_on;
 
 /// Runs a check over every engine; the check gets what opens the same data again and again.

@@ -1,6 +1,6 @@
 //! Engines that are slow, full or broken, and callers that are too many: what the store answers, and that it recovers.
 
-mod common;
+mod fixture;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use assay_storage::kv::Memory;
 use assay_storage::record::Replay;
 use assay_storage::schema::{Replays, ServerSecrets, Users};
 use assay_storage::{CommitError, Family, Kv, Seq, Store, StoreObserver, StoreOptions, Unavailable};
-use common::{Control, Controlled, NOW, TENANT, commit, deriving, digest, keys, open_with, secret, stated, user};
+use fixture::{Control, Controlled, NOW, TENANT, commit, deriving, digest, keys, open_with, secret, stated, user};
 use futures_lite::future::{block_on, poll_once};
 
 const STORAGE: CommitError = CommitError::Unavailable(Unavailable::Storage);

@@ -1,7 +1,7 @@
 //! Random commits against a model: a plain map with the rules written as simply as they can be said. Over every
 //! engine, with time passing, reopening and compaction in between.
 
-mod common;
+mod fixture;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use assay_storage::kv::{self, Opener};
 use assay_storage::schema::{Failures, ServerSecrets};
 use assay_storage::{Commit, CommitError, Seq, Store, StoreOptions, TenantId};
-use common::{Derived, NOW, deriving, digest, failure, secret};
+use fixture::{Derived, NOW, deriving, digest, failure, secret};
 use futures_lite::future::block_on;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};

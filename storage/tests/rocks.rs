@@ -1,7 +1,7 @@
 //! What only an engine on disk can get wrong: whose directory it is, who has it open, and what a full disk does.
 #![cfg(feature = "rocks")]
 
-mod common;
+mod fixture;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use std::process::Command;
 use assay_storage::kv;
 use assay_storage::schema::{ServerSecrets, Users};
 use assay_storage::{CommitError, OpenError, Store, StoreOptions, Unavailable};
-use common::{NOW, TENANT, commit, deriving, open, secret, user};
+use fixture::{NOW, TENANT, commit, deriving, open, secret, user};
 use futures_lite::future::block_on;
 
 fn refusal(path: &Path) -> String {

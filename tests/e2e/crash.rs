@@ -116,6 +116,7 @@ struct Died;
 struct Hands {
     reach: Reach,
     clock: Clock,
+    last_ms: u64,
     random: Random,
     connection: Connection,
     facts: Sender<Fact>,
@@ -130,6 +131,12 @@ impl Hands {
         Ok(response)
     }
 
+    /// The present, but never the same twice: a message signed again in the same millisecond is a replay.
+    fn now_ms(&mut self) -> u64 {
+        self.last_ms = self.clock.unix_ms().max(self.last_ms + 1);
+        self.last_ms
+    }
+
     fn know(&self, fact: Fact) {
         // Nobody listens only when the test failed already.
         let _nobody = self.facts.send(fact);
@@ -141,7 +148,7 @@ impl Hands {
     }
 
     fn sign_in(&mut self, person: &Person) -> Result<String, Died> {
-        let signed = person.token("/sigma/authorize", self.clock.unix_ms(), b"");
+        let signed = person.token("/sigma/authorize", self.now_ms(), b"");
         let answer = self.ask(&Request::post("/sigma/authorize").auth_token(&signed));
         let access = answer.as_ref().ok().map(|answer| access_token(&answer.clone().expect_status(200).json()));
         self.know(Fact::SignedIn { person: person.clone(), signed, access: access.clone() });
@@ -177,7 +184,7 @@ impl Hands {
         loop {
             let person = self.someone();
             let path = "/api/auth/sign-in/sigma";
-            let signed = person.token(path, self.clock.unix_ms(), b"");
+            let signed = person.token(path, self.now_ms(), b"");
             let cookie = cookie(&self.ask(&Request::post(path).auth_token(&signed))?.expect_status(200));
             let session = self.ask(&Request::get("/api/auth/get-session").cookie(&cookie))?.expect_status(200).json();
             let session_id = session["session"]["id"].as_str().expect("a session").to_owned();
@@ -432,7 +439,8 @@ fn work_and_kill(server: &mut Server, reach: &Reach, random: &mut Random) -> Vec
         .map(|client| {
             let connection = Connection::open(reach.public).expect("the server is ready");
             let (reach, random) = (reach.clone(), Random(random.next()));
-            let mut hands = Hands { reach, clock: Clock::system(), random, connection, facts: sender.clone() };
+            let mut hands =
+                Hands { reach, clock: Clock::system(), last_ms: 0, random, connection, facts: sender.clone() };
             std::thread::spawn(move || match client {
                 Client::SignIn => hands.sign_in_for_ever(),
                 Client::Redeem => hands.redeem_for_ever(),
@@ -515,4 +523,27 @@ fn nothing_acknowledged_is_lost_and_nothing_works_twice(runtime: Runtime) {
     );
 }
 
-both_runtimes!(nothing_acknowledged_is_lost_and_nothing_works_twice);
+/// The checks above have teeth: when the newest log loses its second half, as no crash may do, they fail.
+fn a_lost_write_would_be_noticed(runtime: Runtime) {
+    let mut server = Options::new(runtime).cores(2).start();
+    let (service, web, reader) = (server.service(), server.web_app(), server.resource_server());
+    let (public, admin, admin_token) = (server.public, server.admin, server.admin_token.clone());
+    let reach = Reach { public, admin, admin_token, service, web };
+    // Enough answers that clients and applications are in the first half.
+    let mut random = Random(1);
+    let facts = work_and_kill(&mut server, &reach, &mut random);
+    let files = std::fs::read_dir(server.data().join("db/rocks")).expect("a database");
+    let logs = files
+        .map(|file| file.expect("a database").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "log"));
+    let newest = logs.max().expect("a log");
+    let file = std::fs::OpenOptions::new().write(true).open(&newest).expect("nobody holds it");
+    file.set_len(file.metadata().expect("a file").len() / 2).expect("a file");
+    server.restart();
+    let mut ledger = Ledger::default();
+    let settled =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| ledger.settle(&server, &reach, &reader, &facts)));
+    assert!(settled.is_err(), "half of the log is gone and no check noticed");
+}
+
+both_runtimes!(nothing_acknowledged_is_lost_and_nothing_works_twice, a_lost_write_would_be_noticed);

@@ -17,8 +17,8 @@ use serde_json::{Value, json};
 
 /// Where the isolated half of a test may mount and write; set by the half that isolates it.
 const PLACE: &str = "ASSAY_TEST_PLACE";
-/// Room for RocksDB's logs and for opening it again, and little else.
-const DISK: &str = "128m";
+/// Recovery opens the database anew and wants room for its logs once more, up to some 80 MB (`kv/rocks.rs`).
+const DISK: &str = "256m";
 /// Registrations after which a full disk must have been noticed. RocksDB reserves room for its log in advance.
 const WRITES_MAX: usize = 4000;
 /// Times that room may turn up on a full disk.
@@ -187,8 +187,7 @@ impl Scene {
         }
 
         fault.end(&self.server);
-        let ready: Vec<u16> = (0..5).map(|_| self.status("/ready")).collect();
-        assert_eq!(ready, [200; 5], "it recovers by itself:\n{}\n{}", said(&Command::new("sh").args(["-c", &format!("df {0}; ls -lsR {0}", self.server.data().display())]).output().unwrap()), self.server.log().lines().rev().take(12).collect::<Vec<_>>().join("\n"));
+        assert_eq!(self.status("/ready"), 200, "it recovers by itself:\n{}", self.server.log());
         self.judges_tokens();
         // The refused token was not used up, or it was: it never works twice.
         let statuses = [self.send_signed(&in_doubt).status, self.send_signed(&in_doubt).status];
@@ -268,7 +267,7 @@ fn a_full_disk(runtime: Runtime) {
     let Some(place) = isolated("a_full_disk", runtime, true) else { return };
     mount_small(&place);
     let fault = Full { filler: place.join("filler") };
-    Scene::new(Server::start_in(Options::new(runtime).cores(2).set("log_level", "debug"), &place)).plays(&fault);
+    Scene::new(Server::start_in(Options::new(runtime).cores(2), &place)).plays(&fault);
 }
 
 fn a_disk_that_takes_no_writes(runtime: Runtime) {

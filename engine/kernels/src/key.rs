@@ -3,6 +3,7 @@
 //! A value of these types can be used in any job without another check. Parsing happens once per key; jobs borrow
 //! the result, or copy it where it is 64 bytes of coordinates.
 
+use crate::limits::{RSA_EXPONENT_BITS_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
@@ -163,13 +164,6 @@ pub struct RsaPublicKey {
     pub(crate) key: ParsedPublicKey,
     modulus_bytes: usize,
 }
-
-/// Smallest modulus accepted, in bits (RFC 7518 §3.3).
-pub const RSA_MODULUS_BITS_MIN: usize = 2048;
-/// Largest modulus accepted, in bits: one verification with it costs about as much as an ECDSA one.
-pub const RSA_MODULUS_BITS_MAX: usize = 8192;
-/// Largest public exponent accepted, in bits; longer ones only make verification expensive.
-pub const RSA_EXPONENT_BITS_MAX: usize = 33;
 
 impl RsaPublicKey {
     /// Parses big-endian modulus and exponent without leading zeros (RFC 7518 §6.3.1).

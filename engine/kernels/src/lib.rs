@@ -22,6 +22,7 @@
 pub mod cpu;
 pub mod job;
 pub mod key;
+pub mod limits;
 pub mod portable;
 pub mod scalar;
 

@@ -9,6 +9,9 @@ pub const FORM_PARAMS_MAX: usize = 64;
 /// Bytes of a `state` parameter. Four kilobytes must work, sixty-four must not (attack 56).
 pub const STATE_BYTES_MAX: usize = 8 * 1024;
 
+/// Scopes in one request.
+pub const SCOPES_MAX: usize = 64;
+
 /// Bytes of a `nonce`; it is copied into the id_token.
 pub const NONCE_BYTES_MAX: usize = 512;
 

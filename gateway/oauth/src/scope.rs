@@ -1,9 +1,7 @@
 //! Scope strings (RFC 6749 §3.3).
 
 use crate::error::OAuthError;
-
-/// Scopes in one request.
-const SCOPES_MAX: usize = 64;
+use crate::limits::SCOPES_MAX;
 
 /// Splits a scope parameter; duplicates collapse, order is kept.
 ///

@@ -13,8 +13,7 @@ use std::str::FromStr;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// Hops walked at most. Real chains have fewer than five; beyond this the walk ends at the last hop seen.
-pub const FORWARDED_HOPS_MAX: usize = 32;
+use crate::limits::FORWARDED_HOPS_MAX;
 
 /// The header trusted proxies write. [RFC 7239] and the older custom.
 ///

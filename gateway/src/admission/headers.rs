@@ -7,6 +7,7 @@
 use super::delays::RetryAfter;
 use super::limiter::Quota;
 use super::{Decision, QuotaState};
+use crate::limits::RATE_HEADER_BYTES_MAX;
 
 /// `RateLimit-Policy` of a class: formatted once, at start.
 pub(super) fn policy(name: &str, quota: Quota) -> Box<str> {
@@ -43,18 +44,15 @@ fn each_retry_after(seconds: u64, mut emit: impl FnMut(&'static str, &str)) {
     }
 }
 
-/// The longest value: a quoted class name, two numbers and their parameter names.
-const TEXT_BYTES_MAX: usize = 64;
-
 /// A short ASCII string on the stack. Beyond its size it stops growing, and the tests below show that it never gets there.
 struct Text {
-    bytes: [u8; TEXT_BYTES_MAX],
+    bytes: [u8; RATE_HEADER_BYTES_MAX],
     len: usize,
 }
 
 impl Text {
     fn new() -> Text {
-        Text { bytes: [0; TEXT_BYTES_MAX], len: 0 }
+        Text { bytes: [0; RATE_HEADER_BYTES_MAX], len: 0 }
     }
 
     fn push_str(&mut self, text: &str) -> &mut Text {

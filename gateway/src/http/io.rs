@@ -13,15 +13,12 @@ use hyper::rt::ReadBufCursor;
 
 use super::conn::{ConnState, Phase};
 use super::head_guard::HeadGuard;
-use crate::limits::READ_BYTES_MAX;
+use crate::limits::{DISCARD_BYTES_MAX, READ_BYTES_MAX};
 use crate::runtime::Stream;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BYTES_MAX].into_boxed_slice());
 }
-
-/// Bytes a refused client may still send before the connection is cut without ceremony.
-const DISCARD_BYTES_MAX: usize = 256 * 1024;
 
 /// One connection's stream as hyper sees it.
 pub struct GuardedIo<S> {

@@ -22,14 +22,10 @@ use crate::admission::delays::{DelayKeys, FailureUpdate};
 use crate::core::Shared;
 use crate::http::dispatch::Call;
 use crate::http::error::Failure;
+use crate::limits::{COMMIT_ATTEMPTS_MAX, USER_AGENT_BYTES_MAX};
 
 /// Name of the server secret behind challenges.
 pub const CHALLENGE_SECRET_NAME: &str = "challenge";
-
-/// Bytes of a browser's self-description that a session keeps.
-const USER_AGENT_BYTES_MAX: usize = 256;
-/// How often a commit that lost to a concurrent first sign-in of the same key is planned anew.
-const ATTEMPTS_MAX: usize = 4;
 
 /// A sign-in that was refused, or could not be looked at.
 pub enum Refused {
@@ -195,7 +191,7 @@ pub async fn complete<T>(
     add: impl Fn(&UserFacts, &mut Commit) -> Result<T, Failure>,
 ) -> Result<(UserFacts, T), Refused> {
     let shared = &call.core.shared;
-    for _ in 0..ATTEMPTS_MAX {
+    for _ in 0..COMMIT_ATTEMPTS_MAX {
         let (user, who) = resolve(call, &proven.key, bap_id).await?;
         let mut commit = Commit::new(shared.tenant, call.now());
         for replay in &proven.uses {

@@ -17,11 +17,8 @@ use super::{mint, person};
 use crate::http::dispatch::Call;
 use crate::http::error::Failure;
 use crate::http::response::{self, Answer};
-use crate::limits::CODE_TOMBSTONE_S;
+use crate::limits::{CODE_TOMBSTONE_S, COMMIT_ATTEMPTS_MAX};
 use crate::state::revoke::put_revocation;
-
-/// How often a redemption that lost to a concurrent one is decided anew: the second look sees the code redeemed.
-const ATTEMPTS_MAX: usize = 3;
 
 /// Grants tokens.
 pub async fn post(call: Call) -> Result<Answer, Failure> {
@@ -73,7 +70,7 @@ async fn redeem(
     GrantType::AuthorizationCode.require(authenticated.facts())?;
     let request = TokenByCode::parse(form)?;
     let key = sha256(request.code.as_bytes());
-    for _ in 0..ATTEMPTS_MAX {
+    for _ in 0..COMMIT_ATTEMPTS_MAX {
         let Some((row, user)) = load(call, key).await? else { return Err(token_code::unknown_code().into()) };
         let code = code_facts(&row.record);
         let facts =

@@ -15,7 +15,7 @@ use assay_storage::{Applied, TenantId};
 use super::client::Client;
 use super::keys::KeySet;
 use crate::admission::delays::FailureRow;
-use crate::limits::REVOKED_TOKENS_COUNT_MAX;
+use crate::limits::{FAILURES_REPLAYED_MAX, REVOKED_TOKENS_COUNT_MAX};
 
 type Map<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
 
@@ -270,9 +270,6 @@ impl Directory {
         Snapshot { view: self.view(tenant, now), _guard: guard }
     }
 }
-
-/// Failure rows kept from the replay; the delays hold no more either.
-const FAILURES_REPLAYED_MAX: usize = 2 * crate::admission::delays::ROWS_PER_LANE;
 
 /// See [`Directory::view`].
 #[derive(Clone, Copy)]

@@ -1,3 +1,5 @@
+//! Cases of `bitcoin_token`, most of them refusals.
+
 use proptest::prelude::*;
 use serde_json::Value;
 

@@ -1,3 +1,5 @@
+//! Cases of `client_auth`, most of them refusals.
+
 use serde_json::json;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Cases of `authorize`, most of them refusals.
+
 use super::*;
 use crate::flow::tests::{CHALLENGE, client, session, tenant, user};
 use crate::revocation::Level;

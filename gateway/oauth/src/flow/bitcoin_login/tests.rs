@@ -1,3 +1,5 @@
+//! Cases of `bitcoin_login`, most of them refusals.
+
 use super::*;
 use crate::bitcoin_token::Scheme;
 use crate::encoding::hex_lower_array;

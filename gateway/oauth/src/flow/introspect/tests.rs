@@ -1,3 +1,5 @@
+//! Cases of `introspect`, most of them refusals.
+
 use super::*;
 use crate::bitcoin_token::Scheme;
 use crate::flow::tests::{client, tenant, user};

@@ -1,0 +1,8 @@
+//! Every bound of the kernels, with its unit in the name.
+
+/// Smallest modulus accepted, in bits (RFC 7518 §3.3).
+pub const RSA_MODULUS_BITS_MIN: usize = 2048;
+/// Largest modulus accepted, in bits: one verification with it costs about as much as an ECDSA one.
+pub const RSA_MODULUS_BITS_MAX: usize = 8192;
+/// Largest public exponent accepted, in bits; longer ones only make verification expensive.
+pub const RSA_EXPONENT_BITS_MAX: usize = 33;
