@@ -16,8 +16,10 @@ assay=${ASSAY_BIN:-$target/release/assay}
 place=$target/conformance
 
 [ -x "$assay" ] || { echo "no server at $assay: cargo build --release -p assay" >&2; exit 1; }
-# The server takes an unknown ASSAY_… variable for a misspelt option.
-unset ASSAY_BIN
+# Whatever is set outside must not reach the server: it takes every ASSAY_… variable for an option.
+for name in "${!ASSAY_@}"; do
+    unset "$name"
+done
 
 # Installs when what is installed is not what is asked for; the stamp is written last.
 mkdir -p "$place"
