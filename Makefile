@@ -27,7 +27,7 @@ ARGS ?=
 CRASH_ROUNDS ?= 300
 FUZZ_SECONDS ?= 600
 
-.PHONY: help setup setup-test serve test test-pure test-full test-doc conformance fuzz-smoke crash bench record lint fmt-check clippy deny doc fuzz clean-data
+.PHONY: help setup setup-test serve test test-pure test-full test-doc conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -72,8 +72,13 @@ crash: setup-test ## kill -9 the real server CRASH_ROUNDS times (300) on each ru
 	cargo build --release --locked $(FULL) --bins
 	ASSAY_TEST_CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --release --locked $(FULL) --test e2e crash -- --nocapture
 
+soak: setup-test ## the long form of the revocation race: 10^5 rounds on each runtime
+	cargo build --release --locked $(FULL) --bins
+	ASSAY_LONG=1 cargo test --release --locked $(FULL) --test e2e attack_83 -- --nocapture --test-threads=1
+
 bench: setup ## criterion benches, one file per question
-	cargo bench --locked -p assay-benches $(ARGS)
+	cargo bench --locked -p assay-engine -p assay-oauth $(ARGS)
+	cargo bench --locked -p assay-storage -p assay-gateway --benches $(ARGS)
 
 record: setup ## HTTP throughput and latency beside a no-op handler; writes benches/record/<host>/<date>.json
 	cargo build --release --locked $(FULL) --bins --examples

@@ -1,8 +1,8 @@
 //! The admin listener: applications, users, sessions, signing keys and revocations over JSON, beside the cores.
 //!
 //! One file per resource, each a router whose handlers carry their own documentation. A request meets, in this order:
-//! the connection and its bounds ([`listen`]), the token, the tenant and the request id ([`frame`]), path and query
-//! ([`query`]), the body ([`body`], [`shape`]), the handler; a refusal becomes a [`problem`] on the way out. The
+//! the connection and its bounds (`listen`), the token, the tenant and the request id (`frame`), path and query
+//! (`query`), the body (`body`, `shape`), the handler; a refusal becomes a `problem` on the way out. The
 //! listener runs on the side runtime: nothing here may wait on a core, and no core ever waits for it.
 
 mod applications;

@@ -1,7 +1,7 @@
 //! One connection held to its deadlines, and the table of a core's connections.
 //!
 //! No connection owns a timer. Each has a [`Phase`] and a deadline in sweep ticks; the core's sweeper looks at all of
-//! them every [`SWEEP_MS`](crate::limits::SWEEP_MS) and ends those that are late. That is one timer per core instead
+//! them every [`SWEEP_MS`] and ends those that are late. That is one timer per core instead
 //! of three per request, and it works the same on both runtimes.
 
 use std::cell::{Cell, RefCell};
