@@ -171,7 +171,7 @@ impl HeadGuard {
         let Some(line) = line.strip_suffix(b"\r") else {
             return Err(Refusal::BadRequest); // bare LF
         };
-        if line.contains(&b'\r') || line.contains(&0) {
+        if memchr::memchr2(b'\r', 0, line).is_some() {
             return Err(Refusal::BadRequest);
         }
         if self.expect == Expect::RequestLine {

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 
@@ -10,6 +10,9 @@ use std::rc::Rc;
 
 use super::conn::{ConnState, Phase};
 use super::error::Failure;
+
+/// The header that carries a Bitcoin-signed token (sigma.md 1.2).
+pub const X_AUTH_TOKEN: HeaderName = HeaderName::from_static("x-auth-token");
 
 /// A request body not read yet, and the connection whose deadline it counts against.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ impl Body {
 ///
 /// # Errors
 /// 400 when it is repeated or not text: a header that decides something must not be ambiguous.
-pub fn single_header<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Failure> {
+pub fn single_header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Failure> {
     let mut values = headers.get_all(name).iter();
     let Some(first) = values.next() else { return Ok(None) };
     if values.next().is_some() {

@@ -9,11 +9,12 @@ use assay_storage::Commit;
 use assay_storage::record::Replay;
 use assay_storage::schema::Replays;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 
 use crate::core::Core;
 use crate::http::error::Failure;
-use crate::http::request::single_header;
+use crate::http::request::{X_AUTH_TOKEN, single_header};
 use crate::lane;
 
 /// The signed token of a request: `X-Auth-Token: …` or `Authorization: Bitcoin-Auth …`.
@@ -21,8 +22,8 @@ use crate::lane;
 /// # Errors
 /// 400 when a header is repeated, or both are there and differ.
 pub fn presented(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
-    let own = single_header(headers, "x-auth-token")?.map(str::trim);
-    let authorization = single_header(headers, "authorization")?
+    let own = single_header(headers, &X_AUTH_TOKEN)?.map(str::trim);
+    let authorization = single_header(headers, &AUTHORIZATION)?
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bitcoin-auth"))
         .map(|(_, token)| token.trim());

@@ -11,12 +11,13 @@ use assay_oauth::form::Form;
 use assay_oauth::proof::{ClientAuthenticated, ReplayKey};
 use assay_storage::{Commit, CommitError};
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 
 use super::bitcoin::{self, ask};
 use crate::core::Core;
 use crate::http::dispatch::Call;
 use crate::http::error::Failure;
-use crate::http::request::single_header;
+use crate::http::request::{X_AUTH_TOKEN, single_header};
 use crate::state::client::{Client, verify_key};
 
 /// A client that has proven to be itself.
@@ -41,8 +42,8 @@ impl Authenticated {
 /// `invalid_client` (with a Basic challenge when Basic was used), `invalid_request` for two methods at once, or
 /// "unavailable" when the engine or the store could not look.
 pub async fn authenticate(call: &Call, form: &Form<'_>) -> Result<Authenticated, Failure> {
-    let authorization = single_header(&call.head.headers, "authorization")?;
-    let x_auth_token = single_header(&call.head.headers, "x-auth-token")?;
+    let authorization = single_header(&call.head.headers, &AUTHORIZATION)?;
+    let x_auth_token = single_header(&call.head.headers, &X_AUTH_TOKEN)?;
     let credentials = Credentials::read(authorization, x_auth_token, form)?;
     let used_basic = credentials.used_basic();
     authenticate_with(call, credentials).await.map_err(|failure| match failure {

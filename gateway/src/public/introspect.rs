@@ -9,7 +9,7 @@ use assay_oauth::form::Form;
 use assay_oauth::proof::ReplayKey;
 use assay_storage::{Commit, CommitError};
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use super::{bitcoin, mint, person};
 use crate::admission::Class;
 use crate::http::dispatch::Call;
 use crate::http::error::Failure;
-use crate::http::request::single_header;
+use crate::http::request::{X_AUTH_TOKEN, single_header};
 use crate::http::response::{self, Answer};
 use crate::state::client::Client;
 
@@ -60,7 +60,7 @@ pub fn is_active(call: &Call, caller: &ClientFacts, verified: &Verified) -> bool
 
 /// Who asks: an authenticated confidential client, or the client of a bearer token with scope `introspect`.
 pub async fn caller(call: &Call, form: &Form<'_>) -> Result<Arc<Client>, Failure> {
-    let authorization = single_header(&call.head.headers, "authorization")?;
+    let authorization = single_header(&call.head.headers, &AUTHORIZATION)?;
     let Some(bearer) = authorization.and_then(|value| strip_scheme(value, "bearer")) else {
         if authorization.is_none() && !has_credentials(call, form) {
             return Err(missing_credentials().into());
@@ -82,7 +82,7 @@ pub async fn caller(call: &Call, form: &Form<'_>) -> Result<Arc<Client>, Failure
 }
 
 fn has_credentials(call: &Call, form: &Form<'_>) -> bool {
-    call.head.headers.contains_key("x-auth-token")
+    call.head.headers.contains_key(&X_AUTH_TOKEN)
         || form.get("client_secret").is_some()
         || form.get("client_assertion").is_some()
 }

@@ -4,6 +4,7 @@ use assay_oauth::flow::introspect;
 use assay_oauth::flow::userinfo;
 use assay_oauth::form::Form;
 use http::StatusCode;
+use http::header::AUTHORIZATION;
 
 use super::{access_token, person};
 use crate::admission::Class;
@@ -14,7 +15,7 @@ use crate::http::response::{self, Answer};
 
 /// The bearer token comes by header.
 pub async fn get(call: Call) -> Result<Answer, Failure> {
-    let authorization = single_header(&call.head.headers, "authorization")?;
+    let authorization = single_header(&call.head.headers, &AUTHORIZATION)?;
     let token = userinfo::bearer(authorization).map_err(|_| Failure::Bearer { error: None })?.to_owned();
     answer(&call, &token).await
 }
@@ -22,7 +23,7 @@ pub async fn get(call: Call) -> Result<Answer, Failure> {
 /// The bearer token comes by header, or in the form (RFC 6750 §2.2); never both.
 pub async fn post(call: Call) -> Result<Answer, Failure> {
     let form = Form::parse(&call.body)?;
-    let authorization = single_header(&call.head.headers, "authorization")?;
+    let authorization = single_header(&call.head.headers, &AUTHORIZATION)?;
     let token = match (authorization, form.get("access_token")) {
         (Some(_), Some(_)) => return Err(Failure::invalid_request("two access tokens")),
         (None, Some(token)) => token,
