@@ -85,6 +85,8 @@ pub const FORWARDED_HOPS_MAX: usize = 32;
 pub const RATE_HEADER_BYTES_MAX: usize = 64;
 /// Bytes a refused client may still send before the connection is cut without ceremony.
 pub const DISCARD_BYTES_MAX: usize = 256 * KIB;
+/// Bytes of a refused body that are read and dropped, so that its sender lives to read the refusal.
+pub const BODY_DISCARD_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
 /// How often a commit that lost to a concurrent one is planned anew. The second look sees what won; more are for bad luck.
 pub const COMMIT_ATTEMPTS_MAX: usize = 4;
 /// Characters of a browser's self-description that a session keeps.

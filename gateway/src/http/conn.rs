@@ -98,6 +98,12 @@ impl ConnState {
         }
     }
 
+    /// Whether this connection ends with bytes of a request that nobody will read.
+    #[must_use]
+    pub fn closes_unread(&self) -> bool {
+        self.close_after_response.get()
+    }
+
     /// Whether the answer must say `Connection: close`.
     #[must_use]
     pub fn closes_after_response(&self) -> bool {

@@ -13,7 +13,7 @@ use hyper::rt::ReadBufCursor;
 
 use super::conn::{ConnState, Phase};
 use super::head_guard::HeadGuard;
-use crate::limits::{DISCARD_BYTES_MAX, READ_BYTES_MAX};
+use crate::limits::{BODY_DISCARD_BYTES_MAX, DISCARD_BYTES_MAX, READ_BYTES_MAX};
 use crate::runtime::Stream;
 
 thread_local! {
@@ -27,6 +27,8 @@ pub struct GuardedIo<S> {
     conn: Rc<ConnState>,
     /// Set once a head was refused: what remains to be written of the refusal, and then bytes discarded.
     refused: Option<Refused>,
+    /// Bytes dropped after our side was ended; `None` before.
+    lingered_bytes: Option<usize>,
 }
 
 struct Refused {
@@ -38,7 +40,7 @@ struct Refused {
 impl<S: Stream> GuardedIo<S> {
     /// Wraps an accepted stream.
     pub fn new(stream: S, conn: Rc<ConnState>, head_bytes_max: usize) -> GuardedIo<S> {
-        GuardedIo { stream, guard: HeadGuard::new(head_bytes_max), conn, refused: None }
+        GuardedIo { stream, guard: HeadGuard::new(head_bytes_max), conn, refused: None, lingered_bytes: None }
     }
 
     /// Writes the refusal, ends our side, and reads until the peer has ended its own: closing a socket with unread
@@ -104,10 +106,31 @@ impl<S: Stream> hyper::rt::Write for GuardedIo<S> {
         self.stream.poll_flush(cx)
     }
 
+    /// Ends our side; when a body was refused unread, reads on for a while without keeping anything. Closing a socket
+    /// with unread bytes resets it, and a client that is still sending would lose the refusal. Bounded in bytes here
+    /// and in time by the body's deadline.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.refused.is_some() {
+        let this = &mut *self;
+        if this.refused.is_some() {
             return Poll::Ready(Ok(()));
         }
-        self.stream.poll_shutdown(cx)
+        if this.lingered_bytes.is_none() {
+            ready!(this.stream.poll_shutdown(cx))?;
+            if !this.conn.closes_unread() {
+                return Poll::Ready(Ok(()));
+            }
+            this.conn.enter(Phase::Body);
+            this.lingered_bytes = Some(0);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            loop {
+                let count = ready!(this.stream.poll_read(cx, scratch)).unwrap_or(0);
+                let lingered_bytes = this.lingered_bytes.unwrap_or(0) + count;
+                this.lingered_bytes = Some(lingered_bytes);
+                if count == 0 || lingered_bytes > BODY_DISCARD_BYTES_MAX {
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        })
     }
 }
