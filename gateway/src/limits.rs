@@ -87,6 +87,8 @@ pub const RATE_HEADER_BYTES_MAX: usize = 64;
 pub const DISCARD_BYTES_MAX: usize = 256 * KIB;
 /// Bytes of a refused body that are read and dropped, so that its sender lives to read the refusal.
 pub const BODY_DISCARD_BYTES_MAX: usize = 2 * BATCH_BYTES_MAX;
+/// How long such a body is read and dropped, in milliseconds.
+pub const LINGER_MS: u64 = 2_000;
 /// How often a commit that lost to a concurrent one is planned anew. The second look sees what won; more are for bad luck.
 pub const COMMIT_ATTEMPTS_MAX: usize = 4;
 /// Characters of a browser's self-description that a session keeps.

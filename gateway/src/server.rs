@@ -325,6 +325,7 @@ fn count_event(metrics: &Metrics, event: ConnEvent) {
         ConnEvent::Late(Phase::Body) => ended("body_timeout"),
         ConnEvent::Late(Phase::Header) => ended("header_timeout"),
         ConnEvent::Late(Phase::Handling | Phase::Idle) => ended("idle_timeout"),
+        ConnEvent::Late(Phase::Linger) => {} // its refusal was counted when it was answered
         ConnEvent::Refused(refusal) => ended(refusal.label()),
     }
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::head_guard::Refusal;
-use crate::limits::SWEEP_MS;
+use crate::limits::{LINGER_MS, SWEEP_MS};
 
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Phase {
     Header,
     /// The next request, or the peer reading our last answer.
     Idle,
+    /// The rest of a refused body, to be dropped.
+    Linger,
 }
 
 /// How long each phase may last, in sweep ticks.
@@ -35,6 +37,8 @@ pub struct Deadlines {
     pub body_ticks: u64,
     /// From an answer to the first byte of the next request.
     pub idle_ticks: u64,
+    /// From the end of our side to the end of the peer's.
+    pub linger_ticks: u64,
 }
 
 impl Deadlines {
@@ -42,7 +46,12 @@ impl Deadlines {
     #[must_use]
     pub fn from_ms(header_ms: u64, body_ms: u64, idle_ms: u64) -> Deadlines {
         let ticks = |ms: u64| ms.div_ceil(SWEEP_MS).max(1) + 1;
-        Deadlines { header_ticks: ticks(header_ms), body_ticks: ticks(body_ms), idle_ticks: ticks(idle_ms) }
+        Deadlines {
+            header_ticks: ticks(header_ms),
+            body_ticks: ticks(body_ms),
+            idle_ticks: ticks(idle_ms),
+            linger_ticks: ticks(LINGER_MS),
+        }
     }
 }
 
@@ -71,6 +80,7 @@ impl ConnState {
             Phase::Handling => u64::MAX / 2,
             Phase::Header => self.table.deadlines.header_ticks,
             Phase::Idle => self.table.deadlines.idle_ticks,
+            Phase::Linger => self.table.deadlines.linger_ticks,
         };
         self.phase.set(phase);
         self.deadline_tick.set(self.table.tick.get() + ticks);
@@ -314,7 +324,7 @@ mod tests {
     fn table(connections_max: usize) -> (Rc<ConnTable>, Rc<RefCell<Vec<ConnEvent>>>) {
         let events = Rc::new(RefCell::new(Vec::new()));
         let sink = Rc::clone(&events);
-        let deadlines = Deadlines { header_ticks: 3, body_ticks: 5, idle_ticks: 10 };
+        let deadlines = Deadlines { header_ticks: 3, body_ticks: 5, idle_ticks: 10, linger_ticks: 4 };
         (ConnTable::new(connections_max, deadlines, Box::new(move |event| sink.borrow_mut().push(event))), events)
     }
 

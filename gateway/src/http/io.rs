@@ -108,7 +108,7 @@ impl<S: Stream> hyper::rt::Write for GuardedIo<S> {
 
     /// Ends our side; when a body was refused unread, reads on for a while without keeping anything. Closing a socket
     /// with unread bytes resets it, and a client that is still sending would lose the refusal. Bounded in bytes here
-    /// and in time by the body's deadline.
+    /// and in time by [`Phase::Linger`].
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.refused.is_some() {
@@ -119,7 +119,7 @@ impl<S: Stream> hyper::rt::Write for GuardedIo<S> {
             if !this.conn.closes_unread() {
                 return Poll::Ready(Ok(()));
             }
-            this.conn.enter(Phase::Body);
+            this.conn.enter(Phase::Linger);
             this.lingered_bytes = Some(0);
         }
         SCRATCH.with_borrow_mut(|scratch| {
