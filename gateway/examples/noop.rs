@@ -36,7 +36,7 @@ impl CoreMain for Noop {
             let deadlines = Deadlines::from_ms(10_000, 10_000, 60_000);
             let table = ConnTable::new(100_000, deadlines, Box::new(|_| ()));
             println!("noop is ready: {}", self.address);
-            accept_loop(driver, listener, table, Rc::new(Accepting::default()), 16 * 1024, answer).await;
+            accept_loop(Rc::new(Accepting::new(driver, listener)), table, 16 * 1024, answer).await;
         })
     }
 }

@@ -4,7 +4,7 @@
 //! anything costs ([`admission`]), the handler ([`public`]), the jobs of this core waiting for a verdict ([`lane`]),
 //! and what handlers read, derived from the store ([`state`]). The admin listener ([`admin`]) runs beside the cores.
 //! [`server`] starts and stops all of it.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod admin;
 pub mod admission;

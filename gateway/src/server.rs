@@ -282,13 +282,11 @@ async fn serve_core<D: Driver>(driver: D, listener: D::Listener, shared: Arc<Sha
         format!("{start_id:08x}-{core_index}-"),
         Box::new(move |task| driver.spawn(task)),
     );
-    let accepting = Rc::new(Accepting::default());
+    let accepting = Rc::new(Accepting::new(driver, listener));
     let answer_core = Rc::clone(&core);
     driver.spawn(accept_loop(
-        driver,
-        listener,
-        Rc::clone(&table),
         Rc::clone(&accepting),
+        Rc::clone(&table),
         config.header_bytes_max,
         move |conn, peer_ip, request| dispatch(Rc::clone(&answer_core), conn, peer_ip, request),
     ));

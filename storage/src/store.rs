@@ -61,7 +61,7 @@ impl Default for StoreOptions {
     }
 }
 
-/// An open store. Clones share it; when the last is dropped the threads finish what waits and end by themselves.
+/// An open store. Clones share it; dropping the last one closes it.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -250,17 +250,23 @@ impl Store {
     /// # Errors
     /// `Storage` when a thread did not end in time or had panicked. Nothing acknowledged is lost by that either.
     pub fn close(&self) -> Result<(), Unavailable> {
+        self.inner.close()
+    }
+}
+
+impl Inner {
+    fn close(&self) -> Result<(), Unavailable> {
         let patience = Duration::from_secs(CLOSE_SECONDS_MAX);
-        self.inner.shared.closing.store(true, Ordering::Release);
-        let mut threads = self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        self.shared.closing.store(true, Ordering::Release);
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let readers = threads.len().saturating_sub(1);
-        let mut stopped = self.inner.commits.send_timeout(Message::Stop, patience);
+        let mut stopped = self.commits.send_timeout(Message::Stop, patience);
         for _ in 0..readers {
             if stopped != Err(Refused::Full) {
-                stopped = self.inner.reads.send_timeout(ReadMessage::Stop, patience);
+                stopped = self.reads.send_timeout(ReadMessage::Stop, patience);
             }
         }
-        if stopped == Err(Refused::Full) || self.inner.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+        if stopped == Err(Refused::Full) || self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
             return Err(Unavailable::Storage);
         }
         let mut result = Ok(());
@@ -270,6 +276,17 @@ impl Store {
             }
         }
         result
+    }
+}
+
+/// A process that ends while RocksDB's threads still run may be aborted by them, so the last handle waits for the end.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // A read that held the last handle drops it on a thread that cannot wait for itself: it ends right after.
+        if threads.iter().all(|thread| thread.thread().id() != std::thread::current().id()) && self.close().is_err() {
+            tracing::warn!("storage did not close in time; nothing acknowledged is lost");
+        }
     }
 }
 

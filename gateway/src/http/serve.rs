@@ -1,12 +1,10 @@
 //! Accepting connections on one core and running hyper over each of them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use http::Request;
@@ -20,50 +18,41 @@ use super::response::Answer;
 use crate::limits::SWEEP_MS;
 use crate::runtime::Driver;
 
-/// Whether this core still accepts.
-#[derive(Debug, Default)]
-pub struct Accepting {
+/// One core's listener, and whether it is still listening.
+pub struct Accepting<D: Driver> {
+    driver: D,
+    listener: D::Listener,
     stopped: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
 }
 
-impl Accepting {
-    /// Stops accepting now: the listener closes, and the kernel sends new connections elsewhere.
-    pub fn stop(&self) {
-        self.stopped.set(true);
-        if let Some(waker) = self.waker.borrow_mut().take() {
-            waker.wake();
-        }
+impl<D: Driver> Accepting<D> {
+    /// Accepts from `listener`.
+    pub fn new(driver: D, listener: D::Listener) -> Accepting<D> {
+        Accepting { driver, listener, stopped: Cell::new(false) }
     }
 
-    /// The next connection, or `None` once stopped.
-    async fn next<T>(&self, accept: impl Future<Output = T>) -> Option<T> {
-        let mut accept = pin!(accept);
-        poll_fn(|cx| {
-            if self.stopped.get() {
-                return Poll::Ready(None);
-            }
-            *self.waker.borrow_mut() = Some(cx.waker().clone());
-            accept.as_mut().poll(cx).map(Some)
-        })
-        .await
+    /// Stops accepting now: the kernel refuses new connections, or gives them to other listeners of the port.
+    pub fn stop(&self) {
+        self.stopped.set(true);
+        if let Err(error) = self.driver.stop_listening(&self.listener) {
+            tracing::warn!(%error, "the listener did not close before the drain");
+        }
     }
 }
 
 /// Accepts until [`Accepting::stop`], giving each connection to `answer`, one call per request.
-pub async fn accept_loop<D, A, F>(
-    driver: D,
-    listener: D::Listener,
-    table: Rc<ConnTable>,
-    accepting: Rc<Accepting>,
-    head_bytes_max: usize,
-    answer: A,
-) where
+pub async fn accept_loop<D, A, F>(accepting: Rc<Accepting<D>>, table: Rc<ConnTable>, head_bytes_max: usize, answer: A)
+where
     D: Driver,
     A: Fn(Rc<ConnState>, IpAddr, Request<Incoming>) -> F + Clone + 'static,
     F: Future<Output = Answer> + 'static,
 {
-    while let Some(accepted) = accepting.next(driver.accept(&listener)).await {
+    let driver = accepting.driver;
+    loop {
+        let accepted = driver.accept(&accepting.listener).await;
+        if accepting.stopped.get() {
+            return; // a connection that slipped in is closed unanswered
+        }
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {

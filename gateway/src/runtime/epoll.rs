@@ -2,40 +2,35 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{CoreMain, Driver, Stream};
+use super::{CoreMain, Driver, Stream, listening_socket};
 
 /// Tokio on this thread.
 #[derive(Clone, Copy, Debug)]
 pub struct Epoll;
-
-/// Connections waiting to be accepted on one core's listener.
-const LISTEN_BACKLOG: i32 = 4096;
 
 impl Driver for Epoll {
     type Stream = TcpStream;
     type Listener = TcpListener;
 
     fn bind(self, addr: SocketAddr) -> io::Result<TcpListener> {
-        let domain = socket2::Domain::for_address(addr);
-        let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_reuse_port(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&addr.into())?;
-        socket.listen(LISTEN_BACKLOG)?;
-        TcpListener::from_std(socket.into())
+        TcpListener::from_std(listening_socket(addr)?.into())
     }
 
     fn local_addr(self, listener: &TcpListener) -> io::Result<SocketAddr> {
         listener.local_addr()
+    }
+
+    fn stop_listening(self, listener: &TcpListener) -> io::Result<()> {
+        SockRef::from(listener).shutdown(Shutdown::Both)
     }
 
     async fn accept(self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {

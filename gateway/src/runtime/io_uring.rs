@@ -2,7 +2,8 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{FromRawFd, IntoRawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use futures_lite::{AsyncRead, AsyncWrite};
 use glommio::net::{TcpListener, TcpStream};
 use glommio::{LocalExecutorBuilder, Placement};
+use socket2::Socket;
 
-use super::{CoreMain, Driver, Stream};
+use super::{CoreMain, Driver, Stream, listening_socket};
 
 /// Glommio on this thread.
 #[derive(Clone, Copy, Debug)]
@@ -22,20 +24,36 @@ const IO_MEMORY_BYTES: usize = 64 * 1024;
 /// Submissions one ring holds before it must enter the kernel.
 const RING_DEPTH: usize = 1024;
 
+/// Glommio's listener, and the socket below it: glommio shows it to nobody.
+#[derive(Debug)]
+pub struct Listener {
+    glommio: TcpListener,
+    socket: Socket,
+}
+
 impl Driver for IoUring {
     type Stream = TcpStream;
-    type Listener = TcpListener;
+    type Listener = Listener;
 
-    fn bind(self, addr: SocketAddr) -> io::Result<TcpListener> {
-        TcpListener::bind(addr).map_err(io::Error::from)
+    #[expect(unsafe_code, reason = "glommio takes a socket in no other way")]
+    fn bind(self, addr: SocketAddr) -> io::Result<Listener> {
+        let socket = listening_socket(addr)?;
+        let owned = socket.try_clone()?.into_raw_fd();
+        // SAFETY: a descriptor of a listening socket that was ours alone a line ago and is glommio's from here on.
+        let glommio = unsafe { TcpListener::from_raw_fd(owned) };
+        Ok(Listener { glommio, socket })
     }
 
-    fn local_addr(self, listener: &TcpListener) -> io::Result<SocketAddr> {
-        listener.local_addr().map_err(io::Error::from)
+    fn local_addr(self, listener: &Listener) -> io::Result<SocketAddr> {
+        listener.glommio.local_addr().map_err(io::Error::from)
     }
 
-    async fn accept(self, listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
-        let stream = listener.accept().await.map_err(io::Error::from)?;
+    fn stop_listening(self, listener: &Listener) -> io::Result<()> {
+        listener.socket.shutdown(Shutdown::Both)
+    }
+
+    async fn accept(self, listener: &Listener) -> io::Result<(TcpStream, SocketAddr)> {
+        let stream = listener.glommio.accept().await.map_err(io::Error::from)?;
         let peer = stream.peer_addr().map_err(io::Error::from)?;
         stream.set_nodelay(true).map_err(io::Error::from)?;
         Ok((stream, peer))

@@ -16,6 +16,8 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::{Domain, Protocol, Socket, Type};
+
 /// What the gateway needs of an executor that runs one core. Every method is called on that core's thread.
 pub trait Driver: Copy + 'static {
     /// An accepted connection.
@@ -27,12 +29,29 @@ pub trait Driver: Copy + 'static {
     fn bind(self, addr: SocketAddr) -> io::Result<Self::Listener>;
     /// The address the listener really has: the port is chosen by the kernel when `bind` was asked for port 0.
     fn local_addr(self, listener: &Self::Listener) -> io::Result<SocketAddr>;
-    /// Waits for the next connection.
+    /// Refuses connections from now on: the kernel resets those that wait, and a pending `accept` ends with an error.
+    /// Dropping a pending `accept` instead would lose the connection it may already hold.
+    fn stop_listening(self, listener: &Self::Listener) -> io::Result<()>;
+    /// Waits for the next connection. Must be awaited to its end; see [`Driver::stop_listening`].
     fn accept(self, listener: &Self::Listener) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>>;
     /// Starts a task on this core.
     fn spawn(self, task: impl Future<Output = ()> + 'static);
     /// Completes after `duration`.
     fn sleep(self, duration: Duration) -> impl Future<Output = ()>;
+}
+
+/// Connections waiting to be accepted on one core's listener.
+const LISTEN_BACKLOG: i32 = 4096;
+
+/// A listening socket that shares its port with those of the other cores.
+fn listening_socket(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(LISTEN_BACKLOG)?;
+    Ok(socket)
 }
 
 /// A byte stream, polled. The same five calls on both runtimes.
