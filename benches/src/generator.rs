@@ -19,8 +19,6 @@ use crate::response::{Response, Scan, scan};
 const RECEIVE_BYTES: usize = 16 * 1024;
 /// Readiness events taken from the kernel at once.
 const EVENTS_COUNT: usize = 1024;
-/// The end of a run is noticed this late at worst, when no answer comes at all.
-const POLL_AT_LEAST_EVERY: Duration = Duration::from_millis(100);
 /// Connections that may break before a run is given up: a dead server must not turn into a busy loop.
 const BROKEN_CONNECTIONS: u64 = 1_000;
 
@@ -106,7 +104,9 @@ pub fn run_with(
     let mut last_answer = started;
 
     while busy > 0 {
-        match poll.poll(&mut events, Some(POLL_AT_LEAST_EVERY)) {
+        // Never asleep: waking a sleeping generator is work of the server's core, and a faster server, which keeps the
+        // generator busy, would pay less of it than a slower one.
+        match poll.poll(&mut events, Some(Duration::ZERO)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use assay_engine::{Pool, TokenCache};
 use assay_oauth::facts::TenantFacts;
 use assay_storage::{Store, TenantId};
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
@@ -65,8 +66,8 @@ impl Shared {
     /// The client's address behind trusted proxies.
     #[must_use]
     pub fn client_ip(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-        let forwarded = headers.get_all(self.admission.forwarded_header().name()).iter().map(HeaderValue::as_bytes);
-        self.admission.client_ip(peer, forwarded)
+        let Some(header) = self.admission.forwarded_header() else { return peer.to_canonical() };
+        self.admission.client_ip(peer, headers.get_all(header.name()).iter().map(HeaderValue::as_bytes))
     }
 
     /// Whether a browser page of `origin` may use the session cookie.
@@ -153,10 +154,10 @@ impl Core {
     pub fn next_request_id(&self) -> HeaderValue {
         let number = self.request_id_next.get();
         self.request_id_next.set(number + 1);
-        let mut text = String::with_capacity(self.request_id_prefix.len() + 20);
-        text.push_str(&self.request_id_prefix);
-        text.push_str(itoa::Buffer::new().format(number));
-        HeaderValue::from_str(&text).expect("hex and digits make a header value")
+        let mut text = BytesMut::with_capacity(self.request_id_prefix.len() + 20);
+        text.extend_from_slice(self.request_id_prefix.as_bytes());
+        text.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        HeaderValue::from_maybe_shared(text.freeze()).expect("hex and digits make a header value")
     }
 
     /// Once per sweep: reports how many requests are in handlers, and drops cached tokens of keys that no longer verify, as soon as the key set has changed.

@@ -72,6 +72,11 @@ impl TrustedProxies {
         vouched
     }
 
+    /// Whether anybody's header is believed at all: if not, none needs to be looked up.
+    pub fn is_empty(&self) -> bool {
+        self.nets.is_empty()
+    }
+
     fn trusts(&self, ip: IpAddr) -> bool {
         self.nets.iter().any(|net| net.contains(&ip))
     }

@@ -225,9 +225,9 @@ impl Admission {
         })
     }
 
-    /// Which header [`Admission::client_ip`] wants to be given.
-    pub fn forwarded_header(&self) -> ForwardedHeader {
-        self.proxies.header()
+    /// Which header [`Admission::client_ip`] wants to be given; `None` when no proxy is trusted.
+    pub fn forwarded_header(&self) -> Option<ForwardedHeader> {
+        (!self.proxies.is_empty()).then(|| self.proxies.header())
     }
 
     /// The client's address: the peer's, or what trusted proxies vouch for. `forwarded` holds the values of every

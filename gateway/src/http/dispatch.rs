@@ -17,7 +17,7 @@ use super::conn::{ConnState, Phase};
 use super::error::Failure;
 use super::request::{Body, expect_media_type};
 use super::response::{self, Answer};
-use super::routes::{self, BodyRule, Found, ROUTES, Rate, Route};
+use super::routes::{self, BodyRule, Found, Handling, ROUTES, Rate, Route};
 use crate::admission::client_ip::AddressGroup;
 use crate::admission::{Admission, Class, Decision};
 use crate::core::Core;
@@ -129,7 +129,10 @@ async fn run(
     let handled = match read_body(route.body, &head, incoming, conn).await {
         Ok(body) => {
             let call = Call { core: Rc::clone(core), route, head, body, client_ip, now_ms, rate: Rc::clone(&rate) };
-            (route.handler)(call).await
+            match (route.handler)(call) {
+                Handling::Now(answer) => answer,
+                Handling::Later(rest) => rest.await,
+            }
         }
         Err(failure) => Err(failure),
     };

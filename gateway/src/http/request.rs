@@ -99,7 +99,11 @@ pub fn single_header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Op
 /// # Errors
 /// 415 for any other type or none.
 pub fn expect_media_type(headers: &HeaderMap, media_type: &'static str) -> Result<(), Failure> {
-    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = headers.get(CONTENT_TYPE);
+    if given.is_some_and(|value| value == media_type) {
+        return Ok(()); // as nearly everybody spells it
+    }
+    let given = given.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = given.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(media_type) { Ok(()) } else { Err(Failure::MediaType { expected: media_type }) }
 }

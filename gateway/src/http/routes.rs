@@ -21,8 +21,20 @@ use super::response::Answer;
 use crate::limits::{BATCH_BYTES_MAX, FORM_BYTES_MAX, SIGN_IN_BYTES_MAX};
 use crate::public::{authorize, discovery, health, introspect, revoke, session, sigma, token, userinfo};
 
-/// A started handler. Boxed because the table holds handlers of different types.
-pub type Handling = Pin<Box<dyn Future<Output = Result<Answer, Failure>>>>;
+/// What a handler returns: its answer, or the rest of its work. An `async fn` always does the latter; the hot path saves
+/// the allocation. Boxed because the table holds handlers of different types.
+pub enum Handling {
+    /// Done without waiting for anything.
+    Now(Result<Answer, Failure>),
+    /// To be awaited.
+    Later(Pin<Box<dyn Future<Output = Result<Answer, Failure>>>>),
+}
+
+impl<F: Future<Output = Result<Answer, Failure>> + 'static> From<F> for Handling {
+    fn from(handler: F) -> Handling {
+        Handling::Later(Box::pin(handler))
+    }
+}
 
 /// Who may call a route. The handler proves it; the table says what to expect, and tests hold the handler to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +113,7 @@ macro_rules! routes {
             who: Who::$who,
             body: $body,
             rate: Rate::$rate,
-            handler: |call| Box::pin($($handler)::+(call)),
+            handler: |call| Handling::from($($handler)::+(call)),
         }),+]
     };
 }
@@ -158,7 +170,7 @@ struct PathRows {
     allow: &'static str,
 }
 
-/// Paths sorted for binary search: a few dozen strings compare faster than they hash.
+/// Paths sorted for binary search, by length first: most steps then compare two numbers.
 static PATHS: LazyLock<Vec<PathRows>> = LazyLock::new(|| {
     let mut paths: Vec<PathRows> = Vec::new();
     for (index, route) in ROUTES.iter().enumerate() {
@@ -177,9 +189,13 @@ static PATHS: LazyLock<Vec<PathRows>> = LazyLock::new(|| {
         methods.push("OPTIONS");
         path.allow = Box::leak(methods.join(", ").into_boxed_str()); // once per path per process
     }
-    paths.sort_unstable_by_key(|known| known.path);
+    paths.sort_unstable_by_key(|known| order(known.path));
     paths
 });
+
+fn order(path: &str) -> (usize, &str) {
+    (path.len(), path)
+}
 
 /// What a method and a path lead to.
 #[derive(Debug)]
@@ -195,7 +211,7 @@ pub enum Found {
 /// Looks a request up. Paths match byte for byte: no normalisation, so no two spellings of one path.
 #[must_use]
 pub fn find(method: &Method, path: &str) -> Found {
-    let Ok(at) = PATHS.binary_search_by(|known| known.path.cmp(path)) else { return Found::Nothing };
+    let Ok(at) = PATHS.binary_search_by(|known| order(known.path).cmp(&order(path))) else { return Found::Nothing };
     let known = &PATHS[at];
     let wanted = if method == Method::HEAD { &Method::GET } else { method };
     known

@@ -48,11 +48,17 @@ pub enum Look<'t> {
     Ask(Box<Pending<'t>>, Job),
 }
 
+/// A token that was verified before.
+pub fn known(core: &Core, token: &[u8], now: u64) -> Option<CachedToken> {
+    let known = core.cache.borrow_mut().get(token, now).map(Rc::clone)?;
+    core.shared.metrics.cache_hits.inc();
+    Some(known)
+}
+
 /// Looks a token up, or prepares the question to the engine.
 pub fn look<'t>(core: &Core, token: &'t [u8], now: u64) -> Look<'t> {
-    if let Some(known) = core.cache.borrow_mut().get(token, now) {
-        core.shared.metrics.cache_hits.inc();
-        return Look::Known(Rc::clone(known));
+    if let Some(known) = known(core, token, now) {
+        return Look::Known(known);
     }
     let Ok(parsed) = AccessToken::parse(token) else { return Look::Foreign };
     let keys = core.shared.directory.keys();

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use assay_engine::{Job, JwsAlgorithm};
-use assay_oauth::client_auth::{Credentials, Endpoint, PendingAssertion, PendingBitcoin, Step};
+use assay_oauth::client_auth::{Credentials, Endpoint, PendingAssertion, PendingBitcoin, Step, require_confidential};
 use assay_oauth::error::OAuthError;
 use assay_oauth::facts::ClientFacts;
 use assay_oauth::form::Form;
@@ -42,30 +42,47 @@ impl Authenticated {
 /// `invalid_client` (with a Basic challenge when Basic was used), `invalid_request` for two methods at once, or
 /// "unavailable" when the engine or the store could not look.
 pub async fn authenticate(call: &Call, form: &Form<'_>) -> Result<Authenticated, Failure> {
-    let authorization = single_header(&call.head.headers, &AUTHORIZATION)?;
+    authenticate_by(call, form, single_header(&call.head.headers, &AUTHORIZATION)?).await
+}
+
+/// A confidential client whose proof needs neither engine nor store: its secret. `None` for everything else, refusals
+/// among it: [`authenticate`] says why.
+pub fn authenticate_at_once(call: &Call, form: &Form<'_>) -> Option<Arc<Client>> {
+    let headers = &call.head.headers;
+    let authorization = single_header(headers, &AUTHORIZATION).ok()?;
+    let x_auth_token = single_header(headers, &X_AUTH_TOKEN).ok()?;
+    let credentials = Credentials::read(authorization, x_auth_token, form).ok()?;
+    let shared = &call.core.shared;
+    let client = shared.directory.client(shared.tenant, credentials.client_id())?;
+    let step = credentials.check(Some(&client.facts), &endpoint(call), unix_ms(call)).ok()?;
+    let Step::Authenticated(proof) = step else { return None };
+    require_confidential(&proof).ok()?;
+    Some(client)
+}
+
+/// [`authenticate`] for a caller that has read the `Authorization` header already.
+///
+/// # Errors
+/// As [`authenticate`].
+pub async fn authenticate_by(
+    call: &Call,
+    form: &Form<'_>,
+    authorization: Option<&str>,
+) -> Result<Authenticated, Failure> {
     let x_auth_token = single_header(&call.head.headers, &X_AUTH_TOKEN)?;
     let credentials = Credentials::read(authorization, x_auth_token, form)?;
     let used_basic = credentials.used_basic();
-    authenticate_with(call, credentials).await.map_err(|failure| match failure {
+    check(call, credentials).await.map_err(|failure| match failure {
         Failure::OAuth(error) if used_basic => Failure::OAuthBasic(error),
         other => other,
     })
 }
 
-async fn authenticate_with(call: &Call, credentials: Credentials<'_>) -> Result<Authenticated, Failure> {
+async fn check(call: &Call, credentials: Credentials<'_>) -> Result<Authenticated, Failure> {
     let core = &call.core;
     let shared = &core.shared;
     let client = shared.directory.client(shared.tenant, credentials.client_id());
-    let issuer = shared.tenant_facts.issuer.as_str();
-    let endpoint = Endpoint {
-        issuer,
-        base_url: shared.tenant_facts.base_url(),
-        path: bitcoin::signed_path(&call.head),
-        aliases: call.route.paths,
-        raw_body: &call.body,
-    };
-    let now_ms = i64::try_from(call.now_ms).unwrap_or(i64::MAX);
-    let step = credentials.check(client.as_deref().map(|client| &client.facts), &endpoint, now_ms)?;
+    let step = credentials.check(client.as_deref().map(|client| &client.facts), &endpoint(call), unix_ms(call))?;
     let (proof, replay) = match step {
         Step::Authenticated(proof) => (proof, None),
         Step::VerifyAssertion(pending) => {
@@ -83,6 +100,21 @@ async fn authenticate_with(call: &Call, credentials: Credentials<'_>) -> Result<
     }
     let client = client.ok_or(Failure::Unavailable { what: "client" })?; // `check` refused an absent client above
     Ok(Authenticated { client, proof })
+}
+
+fn endpoint(call: &Call) -> Endpoint<'_> {
+    let tenant = &call.core.shared.tenant_facts;
+    Endpoint {
+        issuer: &tenant.issuer,
+        base_url: tenant.base_url(),
+        path: bitcoin::signed_path(&call.head),
+        aliases: call.route.paths,
+        raw_body: &call.body,
+    }
+}
+
+fn unix_ms(call: &Call) -> i64 {
+    i64::try_from(call.now_ms).unwrap_or(i64::MAX)
 }
 
 async fn verify_assertion(core: &Rc<Core>, pending: &PendingAssertion<'_>) -> Result<bool, Failure> {
