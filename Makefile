@@ -26,8 +26,9 @@ endif
 ARGS ?=
 CRASH_ROUNDS ?= 300
 FUZZ_SECONDS ?= 600
+DIFFERENTIAL_COUNT ?= 10000000
 
-.PHONY: help setup setup-test serve test test-pure test-full test-doc conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz clean-data
+.PHONY: help setup setup-test serve test test-pure test-full test-doc differential kernels conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -60,6 +61,12 @@ conformance: setup-test ## published clients, unmodified, against the server; it
 	cargo build --release --locked $(FULL) --bins
 	tests/conformance/run.sh
 	tests/conformance/schemathesis.sh
+
+differential: ## DIFFERENTIAL_COUNT signatures (10^7) per curve: every backend against libsecp256k1 and AWS-LC
+	ASSAY_DIFFERENTIAL_COUNT=$(DIFFERENTIAL_COUNT) cargo test --release --locked -p assay-engine --test kernels agree -- --nocapture
+
+kernels: ## ratios of the vector and table kernels to the best libraries (ARGS="--json")
+	cargo bench --locked -p assay-engine --bench kernels -- $(ARGS)
 
 test-doc: ## the examples in the documentation
 	cargo test --locked --doc $(PURE)

@@ -7,7 +7,7 @@
 //! # The seam
 //!
 //! Every batch function takes a [`Backend`], chosen once per process by [`Backend::detect`]. [`portable`] is the
-//! readable truth and the test oracle (libsecp256k1 and AWS-LC). A vector backend is a module with the same
+//! readable truth and the test oracle (libsecp256k1 and AWS-LC), `comb` adds tables for keys seen often. A vector backend is a module with the same
 //! function names, a [`Backend`] variant that carries the CPU witness, and one arm in each function of this file:
 //! schemes, batcher and gateway do not change.
 //!
@@ -19,7 +19,9 @@
 //! * Names end in `_vartime`: all inputs of signature verification are public. HMAC is the exception and says so.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod comb;
 pub mod cpu;
+mod field;
 pub mod job;
 pub mod key;
 pub mod limits;
@@ -29,6 +31,25 @@ pub mod scalar;
 pub use cpu::Backend;
 
 use job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1Job, Ed25519Job, HmacJob, RsaJob};
+use key::{P256PublicKey, Secp256k1PublicKey};
+
+/// Builds the tables of a key before its first signature comes, and keeps them: for a server's own keys, at start-up
+/// and on rotation. Returns whether tables are kept; a backend without tables, or whose room for such keys is taken,
+/// says no, and verification works as before. The first call per curve also builds the base point's table (~4 ms).
+pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) -> bool {
+    match backend {
+        Backend::Portable => false,
+        Backend::Tables => comb::prepare_secp256k1(public_key),
+    }
+}
+
+/// [`prepare_secp256k1_key`] for a key on P-256.
+pub fn prepare_p256_key(backend: Backend, public_key: &P256PublicKey) -> bool {
+    match backend {
+        Backend::Portable => false,
+        Backend::Tables => comb::prepare_p256(public_key),
+    }
+}
 
 /// Verifies ECDSA over secp256k1, one verdict per job, in job order. Both S and n − S are accepted.
 ///
@@ -38,6 +59,7 @@ pub fn verify_ecdsa_secp256k1_vartime(backend: Backend, jobs: &[EcdsaSecp256k1Jo
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
         Backend::Portable => portable::secp256k1::verify_ecdsa_vartime(jobs, verdicts),
+        Backend::Tables => comb::verify_ecdsa_secp256k1(jobs, verdicts),
     }
 }
 
@@ -49,6 +71,7 @@ pub fn verify_bip340_vartime(backend: Backend, jobs: &[Bip340Job<'_>], verdicts:
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
         Backend::Portable => portable::secp256k1::verify_bip340_vartime(jobs, verdicts),
+        Backend::Tables => comb::verify_bip340(jobs, verdicts),
     }
 }
 
@@ -60,6 +83,7 @@ pub fn verify_ecdsa_p256_vartime(backend: Backend, jobs: &[EcdsaP256Job<'_>], ve
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
         Backend::Portable => portable::p256::verify_ecdsa_vartime(jobs, verdicts),
+        Backend::Tables => comb::verify_ecdsa_p256(jobs, verdicts),
     }
 }
 
@@ -70,7 +94,7 @@ pub fn verify_ecdsa_p256_vartime(backend: Backend, jobs: &[EcdsaP256Job<'_>], ve
 pub fn verify_ed25519_vartime(backend: Backend, jobs: &[Ed25519Job<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
-        Backend::Portable => portable::ed25519::verify_vartime(jobs, verdicts),
+        Backend::Portable | Backend::Tables => portable::ed25519::verify_vartime(jobs, verdicts),
     }
 }
 
@@ -81,7 +105,7 @@ pub fn verify_ed25519_vartime(backend: Backend, jobs: &[Ed25519Job<'_>], verdict
 pub fn verify_rsa_pkcs1_sha256_vartime(backend: Backend, jobs: &[RsaJob<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
-        Backend::Portable => portable::rsa::verify_pkcs1_sha256_vartime(jobs, verdicts),
+        Backend::Portable | Backend::Tables => portable::rsa::verify_pkcs1_sha256_vartime(jobs, verdicts),
     }
 }
 
@@ -92,6 +116,6 @@ pub fn verify_rsa_pkcs1_sha256_vartime(backend: Backend, jobs: &[RsaJob<'_>], ve
 pub fn verify_hmac_sha256(backend: Backend, jobs: &[HmacJob<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
-        Backend::Portable => portable::hmac::verify_sha256(jobs, verdicts),
+        Backend::Portable | Backend::Tables => portable::hmac::verify_sha256(jobs, verdicts),
     }
 }

@@ -6,3 +6,6 @@ pub const RSA_MODULUS_BITS_MIN: usize = 2048;
 pub const RSA_MODULUS_BITS_MAX: usize = 8192;
 /// Largest public exponent accepted, in bits; longer ones only make verification expensive.
 pub const RSA_EXPONENT_BITS_MAX: usize = 33;
+
+/// Bytes of tables kept for keys seen often, per curve: 256 keys of 256 KiB.
+pub const KEY_TABLES_BYTES_MAX: usize = 64 << 20;

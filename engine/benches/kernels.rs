@@ -1,0 +1,231 @@
+//! How much does the backend gain over the best library, per operation and batch size?
+//!
+//! `cargo bench -p assay-engine --bench kernels [-- --json] [--rounds N]`. One process, one pinned core; each round
+//! times the library and the backend in turn, on data no other round uses, and asserts every verdict. The ratio is of
+//! medians: below 1 the backend is faster. Hot rows use 16 keys with tables, unseen rows a new key per signature.
+#![allow(missing_docs, reason = "a program")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use assay_engine::Backend;
+use assay_kernels::job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1Job};
+use assay_kernels::key::{P256PublicKey, Secp256k1PublicKey, XOnlyPublicKey};
+use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+use support::{Rng, Secp256k1};
+
+/// Keys of the hot rows.
+const HOT_KEYS_COUNT: usize = 16;
+/// Signatures of the hot rows, in windows that rounds take in turn.
+const HOT_SIGNATURES_COUNT: usize = 4096;
+
+struct Options {
+    json: bool,
+    rounds: usize,
+}
+
+struct Row {
+    operation: &'static str,
+    batch: usize,
+    library: &'static str,
+    library_ns: f64,
+    backend_ns: f64,
+}
+
+type Verify<'a, J> = &'a dyn Fn(Backend, &[J], &mut [bool]);
+
+/// One way of verifying `jobs`, and the library's way, which is the portable backend: one call each, key parsed.
+struct Question<'a, J> {
+    operation: &'static str,
+    library: &'static str,
+    verify: Verify<'a, J>,
+}
+
+fn measure<J>(question: &Question<'_, J>, backend: Backend, batch: usize, jobs: &[J], rounds: usize) -> Row {
+    let time = |backend, jobs: &[J]| {
+        let mut verdicts = vec![false; jobs.len()];
+        let started = Instant::now();
+        (question.verify)(backend, black_box(jobs), &mut verdicts);
+        let elapsed = started.elapsed();
+        assert!(verdicts.iter().all(|&verdict| verdict), "{}", question.operation);
+        elapsed.as_secs_f64() * 1e9 / jobs.len() as f64
+    };
+    let mut windows = jobs.chunks_exact(batch).cycle();
+    let (mut library, mut own) = (Vec::new(), Vec::new());
+    for round in 0..rounds {
+        let window = windows.next().expect("at least one batch");
+        if round % 2 == 0 {
+            library.push(time(Backend::Portable, window));
+            own.push(time(backend, window));
+        } else {
+            own.push(time(backend, window));
+            library.push(time(Backend::Portable, window));
+        }
+    }
+    Row {
+        operation: question.operation,
+        batch,
+        library: question.library,
+        library_ns: median(&mut library),
+        backend_ns: median(&mut own),
+    }
+}
+
+fn median(samples: &mut [f64]) -> f64 {
+    samples.sort_by(f64::total_cmp);
+    samples[samples.len() / 2]
+}
+
+fn ecdsa_job(rng: &mut Rng, pair: &Secp256k1) -> EcdsaSecp256k1Job {
+    let msg_hash = rng.bytes();
+    let compact = pair.sign(msg_hash).serialize_compact();
+    let (r, s) = halves(&compact);
+    let public_key = Secp256k1PublicKey::from_compressed(&pair.public).expect("a derived key is a key");
+    EcdsaSecp256k1Job { public_key, msg_hash, r, s }
+}
+
+fn halves(compact: &[u8; 64]) -> ([u8; 32], [u8; 32]) {
+    let (r, s) = compact.split_first_chunk().expect("64 ≥ 32");
+    (*r, s.try_into().expect("64 − 32 = 32"))
+}
+
+fn es256_job<'k>(rng: &mut Rng, pair: &p256::ecdsa::SigningKey, public_key: &'k P256PublicKey) -> EcdsaP256Job<'k> {
+    let msg_hash: [u8; 32] = rng.bytes();
+    let signature: p256::ecdsa::Signature = pair.sign_prehash(&msg_hash).expect("a prehash");
+    let (r, s) = halves(&signature.to_bytes().into());
+    EcdsaP256Job { public_key, msg_hash, r, s }
+}
+
+fn p256_public(pair: &p256::ecdsa::SigningKey) -> P256PublicKey {
+    P256PublicKey::from_sec1(&pair.verifying_key().to_sec1_point(false).to_bytes()).expect("a derived key is a key")
+}
+
+fn secp256k1_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
+    let verify: Verify<'_, EcdsaSecp256k1Job> = &assay_kernels::verify_ecdsa_secp256k1_vartime;
+    let pairs: Vec<_> = (0..HOT_KEYS_COUNT).map(|_| Secp256k1::random(rng)).collect();
+    for pair in &pairs {
+        let key = Secp256k1PublicKey::from_compressed(&pair.public).expect("a derived key is a key");
+        assay_kernels::prepare_secp256k1_key(backend, &key);
+    }
+    let hot: Vec<_> = (0..HOT_SIGNATURES_COUNT).map(|i| ecdsa_job(rng, &pairs[i % HOT_KEYS_COUNT])).collect();
+    let question = Question { operation: "secp256k1 ECDSA, hot key", library: "libsecp256k1", verify };
+    for batch in [256, 64, 16, 8, 4, 2, 1] {
+        rows.push(measure(&question, backend, batch, &hot, rounds));
+    }
+    let question = Question { operation: "secp256k1 ECDSA, key unseen", library: "libsecp256k1", verify };
+    for batch in [64, 8, 1] {
+        let mut unseen = Vec::with_capacity(rounds * batch);
+        for _ in 0..rounds * batch {
+            let pair = Secp256k1::random(rng);
+            unseen.push(ecdsa_job(rng, &pair));
+        }
+        rows.push(measure(&question, backend, batch, &unseen, rounds));
+    }
+}
+
+fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
+    let pairs: Vec<_> = (0..HOT_KEYS_COUNT).map(|_| Secp256k1::random(rng).secret.keypair()).collect();
+    for pair in &pairs {
+        let mut even = [0x02; 33];
+        even[1..].copy_from_slice(&pair.x_only_public_key().0.to_byte_array());
+        let key = Secp256k1PublicKey::from_compressed(&even).expect("a derived key is a key");
+        assay_kernels::prepare_secp256k1_key(backend, &key);
+    }
+    let signed: Vec<_> = (0..HOT_SIGNATURES_COUNT)
+        .map(|i| {
+            let message: [u8; 32] = rng.bytes();
+            let pair = &pairs[i % HOT_KEYS_COUNT];
+            let x = pair.x_only_public_key().0.to_byte_array();
+            let key = XOnlyPublicKey::from_bytes(&x).expect("a derived key is a key");
+            (key, message, pair.sign_schnorr_no_aux_rand(&message).to_byte_array())
+        })
+        .collect();
+    let hot: Vec<_> = signed
+        .iter()
+        .map(|(public_key, message, signature)| Bip340Job { public_key: *public_key, message, signature })
+        .collect();
+    let verify: Verify<'_, Bip340Job<'_>> = &assay_kernels::verify_bip340_vartime;
+    let question = Question { operation: "BIP-340, hot key", library: "libsecp256k1", verify };
+    for batch in [256, 64, 8, 1] {
+        rows.push(measure(&question, backend, batch, &hot, rounds));
+    }
+}
+
+fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
+    let verify: Verify<'_, EcdsaP256Job<'_>> = &assay_kernels::verify_ecdsa_p256_vartime;
+    let pairs: Vec<_> = (0..HOT_KEYS_COUNT).map(|_| support::p256_pair(rng)).collect();
+    let keys: Vec<_> = pairs.iter().map(p256_public).collect();
+    for key in &keys {
+        assay_kernels::prepare_p256_key(backend, key);
+    }
+    let hot: Vec<_> = (0..HOT_SIGNATURES_COUNT)
+        .map(|i| es256_job(rng, &pairs[i % HOT_KEYS_COUNT], &keys[i % HOT_KEYS_COUNT]))
+        .collect();
+    let question = Question { operation: "ES256, hot key", library: "AWS-LC", verify };
+    for batch in [256, 64, 16, 8, 4, 2, 1] {
+        rows.push(measure(&question, backend, batch, &hot, rounds));
+    }
+    for batch in [64, 8, 1] {
+        let pairs: Vec<_> = (0..rounds * batch).map(|_| support::p256_pair(rng)).collect();
+        let keys: Vec<_> = pairs.iter().map(p256_public).collect();
+        let verify: Verify<'_, EcdsaP256Job<'_>> = &assay_kernels::verify_ecdsa_p256_vartime;
+        let question = Question { operation: "ES256, key unseen", library: "AWS-LC", verify };
+        let unseen: Vec<_> = pairs.iter().zip(&keys).map(|(pair, key)| es256_job(rng, pair, key)).collect();
+        rows.push(measure(&question, backend, batch, &unseen, rounds));
+    }
+}
+
+fn options() -> Options {
+    let mut options = Options { json: false, rounds: 101 };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => options.json = true,
+            "--rounds" => options.rounds = arguments.next().and_then(|n| n.parse().ok()).expect("--rounds N"),
+            // Cargo says that this is a bench.
+            "--bench" => {}
+            other => panic!("unknown argument {other}; there are --json and --rounds N"),
+        }
+    }
+    options
+}
+
+fn main() {
+    let options = options();
+    let core = core_affinity::get_core_ids().and_then(|cores| cores.last().copied()).expect("a core");
+    assert!(core_affinity::set_for_current(core), "pinned");
+    let backend = Backend::detect();
+    let mut rng = Rng(2026);
+    let mut rows = Vec::new();
+    secp256k1_rows(backend, &mut rng, options.rounds, &mut rows);
+    bip340_rows(backend, &mut rng, options.rounds, &mut rows);
+    es256_rows(backend, &mut rng, options.rounds, &mut rows);
+    if options.json {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| {
+                serde_json::json!({
+                    "operation": row.operation, "batch": row.batch, "library": row.library,
+                    "library_ns": row.library_ns.round(), "backend_ns": row.backend_ns.round(),
+                    "ratio": (row.backend_ns / row.library_ns * 1e4).round() / 1e4,
+                })
+            })
+            .collect();
+        println!("{}", serde_json::json!({ "backend": backend.name(), "rounds": options.rounds, "rows": rows }));
+        return;
+    }
+    println!("backend {}, {} rounds, median ns per signature", backend.name(), options.rounds);
+    println!("| operation | batch | library | library ns | backend ns | ratio |\n|---|---:|---|---:|---:|---:|");
+    for row in rows {
+        let ratio = row.backend_ns / row.library_ns;
+        let Row { operation, batch, library, library_ns, backend_ns } = row;
+        let times = 1.0 / ratio;
+        println!(
+            "| {operation} | {batch} | {library} | {library_ns:.0} | {backend_ns:.0} | {ratio:.3} (1/{times:.1}) |"
+        );
+    }
+}

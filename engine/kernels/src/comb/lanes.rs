@@ -1,0 +1,85 @@
+//! One residue per lane: what the tree computes with, whatever the width of the machine.
+
+use crate::field::{Entry, Field, Limbs};
+
+/// One bit per lane.
+pub(crate) type LaneMask = u8;
+
+/// A vector of residues of one field.
+pub(crate) trait Lanes: Copy {
+    /// Lanes in one vector, at most 8.
+    const COUNT: usize;
+
+    fn one() -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn sqr(self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    /// The lanes that are 0 mod p.
+    fn zeros(self) -> LaneMask;
+    /// 1 in the lanes of the mask, the others as they are.
+    fn one_where(self, mask: LaneMask) -> Self;
+    /// The inverse in every lane. None may be 0.
+    fn inverse_vartime(self) -> Self;
+    /// Lane i holds the point `entry(i)` gives, negated if it says so.
+    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self);
+    /// The number below p in one lane.
+    fn number(self, lane: usize) -> Limbs;
+}
+
+/// One lane of ordinary integers: what every machine can do, and the oracle of the wider ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Single<F>(pub(crate) F);
+
+impl<F: Field> Lanes for Single<F> {
+    const COUNT: usize = 1;
+
+    fn one() -> Self {
+        Self(F::ONE)
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(self.0.mul(other.0))
+    }
+
+    #[inline(always)]
+    fn sqr(self) -> Self {
+        Self(self.0.sqr())
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.sub(other.0))
+    }
+
+    #[inline(always)]
+    fn zeros(self) -> LaneMask {
+        LaneMask::from(self.0.is_zero())
+    }
+
+    #[inline(always)]
+    fn one_where(self, mask: LaneMask) -> Self {
+        if mask == 0 { self } else { Self::one() }
+    }
+
+    fn inverse_vartime(self) -> Self {
+        Self(self.0.inverse_vartime())
+    }
+
+    #[inline(always)]
+    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
+        let (entry, negate) = entry(0);
+        // Signs are as good as random: computing both and selecting costs less than a branch guessed wrongly half of
+        // the time, and lets the loads of later entries start.
+        let y = F::from_stored(entry.y);
+        let negated = y.negate().stored();
+        let mask = 0_u64.wrapping_sub(u64::from(negate));
+        let selected = std::array::from_fn(|i| entry.y[i] ^ ((entry.y[i] ^ negated[i]) & mask));
+        (Self(F::from_stored(entry.x)), Self(F::from_stored(selected)))
+    }
+
+    fn number(self, lane: usize) -> Limbs {
+        debug_assert_eq!(lane, 0, "one lane");
+        self.0.to_limbs()
+    }
+}

@@ -1,0 +1,138 @@
+#![doc = include_str!("../../docs/batch_affine.md")]
+
+use super::lanes::{LaneMask, Lanes};
+
+/// Independent running products, so that one multiplication need not wait for the one before it.
+const CHAINS_COUNT: usize = 4;
+
+/// Rows of affine points; row i holds summand i of every signature, `vectors_count` vectors long.
+pub(crate) struct Forest<L> {
+    x: Vec<L>,
+    y: Vec<L>,
+    rows_count: usize,
+    vectors_count: usize,
+}
+
+/// The denominators of one level, and which lanes met a zero among them.
+pub(crate) struct Denominators<L> {
+    chains: [L; CHAINS_COUNT],
+    /// Each denominator and the product of those before it in its chain.
+    steps: Vec<(L, L)>,
+    /// Per vector, the lanes whose sum is meaningless: in them two equal or opposite points met.
+    pub(crate) exceptional: Vec<LaneMask>,
+}
+
+impl<L: Lanes> Forest<L> {
+    pub(crate) fn new(rows_count: usize, vectors_count: usize) -> Self {
+        debug_assert!(rows_count > 0 && vectors_count > 0);
+        let length = rows_count * vectors_count;
+        Self { x: Vec::with_capacity(length), y: Vec::with_capacity(length), rows_count, vectors_count }
+    }
+
+    /// Appends the next point, row by row.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, (x, y): (L, L)) {
+        self.x.push(x);
+        self.y.push(y);
+    }
+
+    /// Point of the first row, which is the sum once one row is left.
+    pub(crate) fn sum(&self, vector: usize) -> (L, L) {
+        debug_assert_eq!(self.rows_count, 1, "summed");
+        (self.x[vector], self.y[vector])
+    }
+
+    /// Row i and row i + ceil(rows / 2) are a pair; a middle row without partner waits for the next level.
+    #[inline(always)]
+    fn split(&self) -> usize {
+        self.rows_count.div_ceil(2) * self.vectors_count
+    }
+
+    /// First pass of a level: x2 − x1 of every pair into the running products.
+    #[inline(always)]
+    fn denominators(&self, denominators: &mut Denominators<L>) {
+        let split = self.split();
+        let (left, right) = self.x.split_at(split);
+        for (left, right) in left.chunks_exact(self.vectors_count).zip(right.chunks_exact(self.vectors_count)) {
+            for ((left, right), exceptional) in left.iter().zip(right).zip(&mut denominators.exceptional) {
+                let difference = right.sub(*left);
+                let zeros = difference.zeros();
+                *exceptional |= zeros;
+                let denominator = difference.one_where(zeros);
+                let chain = &mut denominators.chains[denominators.steps.len() % CHAINS_COUNT];
+                denominators.steps.push((denominator, *chain));
+                *chain = chain.mul(denominator);
+            }
+        }
+    }
+
+    /// Second pass, last pair first, with the inverted products: the sums replace the left points.
+    #[inline(always)]
+    fn add_pairs(&mut self, denominators: &mut Denominators<L>) {
+        let split = self.split();
+        let (left_x, right_x) = self.x.split_at_mut(split);
+        let (left_y, right_y) = self.y.split_at_mut(split);
+        for i in (0..right_x.len()).rev() {
+            let (denominator, before) = denominators.steps.pop().expect("one step per pair");
+            let chain = &mut denominators.chains[denominators.steps.len() % CHAINS_COUNT];
+            let inverse = chain.mul(before);
+            *chain = chain.mul(denominator);
+            let (x1, y1) = (left_x[i], left_y[i]);
+            let slope = right_y[i].sub(y1).mul(inverse);
+            let x3 = slope.sqr().sub(x1).sub(right_x[i]);
+            left_x[i] = x3;
+            left_y[i] = slope.mul(x1.sub(x3)).sub(y1);
+        }
+        self.x.truncate(split);
+        self.y.truncate(split);
+        self.rows_count = self.rows_count.div_ceil(2);
+    }
+}
+
+impl<L: Lanes> Denominators<L> {
+    pub(crate) fn new(steps_count: usize, vectors_count: usize) -> Self {
+        let steps = Vec::with_capacity(steps_count);
+        Self { chains: [L::one(); CHAINS_COUNT], steps, exceptional: vec![0; vectors_count] }
+    }
+
+    /// Replaces every running product by its inverse, at the price of one inversion.
+    fn invert(&mut self) {
+        let mut before = [L::one(); CHAINS_COUNT];
+        let mut product = L::one();
+        for (before, chain) in before.iter_mut().zip(self.chains) {
+            *before = product;
+            product = product.mul(chain);
+        }
+        let mut inverse = product.inverse_vartime();
+        for (before, chain) in before.into_iter().zip(&mut self.chains).rev() {
+            let inverted = inverse.mul(before);
+            inverse = inverse.mul(*chain);
+            *chain = inverted;
+        }
+    }
+}
+
+/// Sums each forest to one row. All levels of equal depth share an inversion.
+#[inline(always)]
+pub(crate) fn sum_rows<L: Lanes>(forests: &mut [&mut Forest<L>], denominators: &mut Denominators<L>) {
+    while forests.iter().any(|forest| forest.rows_count > 1) {
+        denominators.chains = [L::one(); CHAINS_COUNT];
+        for forest in forests.iter() {
+            forest.denominators(denominators);
+        }
+        denominators.invert();
+        for forest in forests.iter_mut().rev() {
+            forest.add_pairs(denominators);
+        }
+    }
+}
+
+/// Adds the only row of `right` to the only row of `left`.
+#[inline(always)]
+pub(crate) fn join<L: Lanes>(left: &mut Forest<L>, right: &Forest<L>, denominators: &mut Denominators<L>) {
+    debug_assert!(left.rows_count == 1 && right.rows_count == 1);
+    left.x.extend_from_slice(&right.x);
+    left.y.extend_from_slice(&right.y);
+    left.rows_count = 2;
+    sum_rows(&mut [left], denominators);
+}
