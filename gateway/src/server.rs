@@ -332,14 +332,27 @@ fn count_event(metrics: &Metrics, event: ConnEvent) {
 async fn upkeep(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut prepared = Arc::default();
     while !shared.is_draining() {
         tick.tick().await;
         let now = shared.clock.unix_seconds();
+        prepare_keys(&shared, &mut prepared, now);
         shared.directory.forget_expired(now);
         let revocations = i64::try_from(shared.directory.revocations_count()).unwrap_or(i64::MAX);
         shared.metrics.revocations.set(revocations);
         shared.metrics.applied_seq.set(shared.store.applied_seq().0);
         crate::admin::keys::rotate_if_due(&shared, now).await;
+    }
+}
+
+/// Our own tokens are most of what is verified, so their keys do not have to earn their tables.
+fn prepare_keys(shared: &Shared, prepared: &mut Arc<keys::KeySet>, now: u64) {
+    let current = Arc::clone(&shared.directory.keys());
+    if !Arc::ptr_eq(prepared, &current) {
+        for key in current.keys().iter().filter(|key| key.verifies(now)) {
+            key.verify.prepare();
+        }
+        *prepared = current;
     }
 }
 

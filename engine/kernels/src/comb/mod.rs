@@ -1,3 +1,5 @@
+//! Comb tables for keys seen often.
+//!
 #![doc = include_str!("../../docs/comb.md")]
 //!
 //! Owns: tables, their cache, recoding, the tree and the verdicts drawn from it. Refuses: keys without a table and

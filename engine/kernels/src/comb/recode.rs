@@ -1,3 +1,5 @@
+//! Scalars as digits that are never zero.
+//!
 #![doc = include_str!("../../docs/recoding.md")]
 
 use crate::field::{Limbs, half_sum, is_zero, sub_borrow};

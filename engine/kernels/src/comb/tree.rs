@@ -1,3 +1,5 @@
+//! Sums of many affine points.
+//!
 #![doc = include_str!("../../docs/batch_affine.md")]
 
 use super::lanes::{LaneMask, Lanes};

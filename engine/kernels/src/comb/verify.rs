@@ -1,3 +1,5 @@
+//! Verdicts from tables.
+//!
 #![doc = include_str!("../../docs/exceptional.md")]
 
 use std::sync::{Arc, OnceLock};
