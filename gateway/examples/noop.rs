@@ -19,7 +19,7 @@ use bytes::Bytes;
 use http::{Request, StatusCode};
 use hyper::body::Incoming;
 
-const BODY: &[u8] = &[b' '; 480];
+const BODY: &[u8] = &[b' '; 289];
 
 #[derive(Clone)]
 struct Noop {

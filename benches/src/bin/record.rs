@@ -28,8 +28,12 @@ struct Options {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Measured seconds of a question that rotates its requests
-    #[arg(long, default_value_t = 3)]
-    seconds: u64,
+    #[arg(long, default_value_t = 0.5)]
+    seconds: f64,
+    /// Times per round that the no-op and the seen tokens are asked about, turn and turn about: on a machine whose
+    /// speed drifts within seconds their ratio needs many short looks at both
+    #[arg(long, default_value_t = 10)]
+    turns: usize,
     /// Never-seen tokens per round
     #[arg(long, default_value_t = 30_000)]
     unseen: usize,
@@ -57,7 +61,7 @@ struct Row {
     question: &'static str,
     items_per_request: usize,
     requests_per_second: Spread,
-    /// Median over rounds of the ratio to the same round's no-op on the same runtime.
+    /// Of what was asked in turn with the no-op, the median over turns of their ratio; of the rest, the ratio of medians.
     ratio_to_noop: f64,
     p50_us: f64,
     p99_us: f64,
@@ -95,8 +99,15 @@ fn main() -> ExitCode {
 }
 
 fn record(options: &Options) -> io::Result<()> {
-    if options.rounds == 0 || options.runtimes.is_empty() || options.unseen == 0 {
-        return Err(io::Error::other("nothing to measure: give at least one round, one runtime, one never-seen token"));
+    if options.rounds == 0
+        || options.turns == 0
+        || !(0.05..=600.0).contains(&options.seconds)
+        || options.runtimes.is_empty()
+        || options.unseen == 0
+    {
+        return Err(io::Error::other(
+            "nothing to measure: give at least one round, one turn, 0.05 to 600 seconds, one runtime, one never-seen token",
+        ));
     }
     // The host is asked first: from then on this process is one core wide.
     let host = Host::read();
@@ -113,14 +124,16 @@ fn record(options: &Options) -> io::Result<()> {
         .collect::<io::Result<Vec<_>>>()?;
 
     let extents = Extents {
-        warm_up: Duration::from_secs(1),
-        duration: Duration::from_secs(options.seconds),
+        warm_up: Duration::from_millis(200),
+        duration: Duration::from_secs_f64(options.seconds),
         unseen: options.unseen,
     };
     let mut figures: BTreeMap<(usize, Question), Vec<Measured>> = BTreeMap::new();
     for round in 1..=options.rounds {
-        for question in Question::ALL {
-            for (index, bench) in benches.iter().enumerate() {
+        for (index, bench) in benches.iter().enumerate() {
+            let in_turn = [Question::Noop, Question::Seen];
+            let others = Question::ALL.into_iter().filter(|question| !in_turn.contains(question));
+            for question in in_turn.repeat(options.turns).into_iter().chain(others) {
                 let measured = bench.ask(question, extents)?;
                 eprintln!(
                     "round {round}/{} {} {}: {}",
@@ -158,8 +171,12 @@ fn record(options: &Options) -> io::Result<()> {
 fn row(runtime: &str, question: Question, rounds: &[Measured], noop: &[Measured]) -> Row {
     let of = |figure: fn(&Measured) -> f64| rounds.iter().map(figure).collect::<Vec<_>>();
     let per_second = of(|round| round.figures.requests_per_second);
-    let ratios =
-        rounds.iter().zip(noop).map(|(this, noop)| this.figures.requests_per_second / noop.figures.requests_per_second);
+    let noop: Vec<f64> = noop.iter().map(|round| round.figures.requests_per_second).collect();
+    let ratio_to_noop = if rounds.len() == noop.len() {
+        median(per_second.iter().zip(noop).map(|(this, noop)| this / noop).collect())
+    } else {
+        median(per_second.clone()) / median(noop)
+    };
     Row {
         runtime: runtime.to_owned(),
         question: question.name(),
@@ -169,7 +186,7 @@ fn row(runtime: &str, question: Question, rounds: &[Measured], noop: &[Measured]
             min: per_second.iter().copied().fold(f64::INFINITY, f64::min),
             max: per_second.iter().copied().fold(0.0, f64::max),
         },
-        ratio_to_noop: median(ratios.collect()),
+        ratio_to_noop,
         p50_us: median(of(|round| round.figures.p50_us)),
         p99_us: median(of(|round| round.figures.p99_us)),
         server_busy: median(of(|round| round.server_busy)),
