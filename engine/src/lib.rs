@@ -34,3 +34,9 @@ pub use pool::Pool;
 pub use scheme::SchemeId;
 pub use token_cache::TokenCache;
 pub use verify::{verify_now, verify_now_with};
+
+/// Builds what all verification shares, tens of milliseconds of work, so that no request has to wait for it: for the start
+/// of a server, away from its cores. Calling it again costs nothing.
+pub fn prepare() {
+    assay_kernels::prepare_base_points(Backend::detect());
+}

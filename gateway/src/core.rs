@@ -24,6 +24,7 @@ use crate::http::routes::ROUTES;
 use crate::lane::Lane;
 use crate::public::access_token::CachedToken;
 use crate::state::Directory;
+use crate::state::proven::ProvenSecrets;
 use crate::telemetry::{Metrics, Route, RouteStatus};
 
 /// Shared by every core and by the side runtime. Everything in it is lock-free or answers through a channel.
@@ -97,6 +98,8 @@ pub struct Core {
     pub in_flight: Rc<InFlight>,
     /// Jobs waiting for a verdict.
     pub lane: Lane,
+    /// `Authorization` headers that proved a client's secret before.
+    pub proven: RefCell<ProvenSecrets>,
     /// Tokens whose bytes were verified before.
     pub cache: RefCell<TokenCache<CachedToken>>,
     spawn: SpawnFn,
@@ -134,6 +137,7 @@ impl Core {
         Rc::new(Core {
             in_flight: InFlight::new(shared.config.in_flight_max),
             lane: Lane::default(),
+            proven: RefCell::default(),
             cache: RefCell::new(TokenCache::new(shared.config.token_cache_bytes)),
             spawn,
             routes,

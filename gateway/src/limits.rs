@@ -72,6 +72,8 @@ pub const CODE_TOMBSTONE_S: u64 = 600;
 pub const ACCESS_TOKEN_LIFETIME_S_MAX: u64 = 2_592_000;
 /// A revocation above token level can be forgotten when every token it could hit has expired.
 pub const REVOCATION_KEEP_S: u64 = ACCESS_TOKEN_LIFETIME_S_MAX + 86_400;
+/// `Authorization` headers one core remembers as proven; a resource server uses one for all its requests.
+pub const PROVEN_SECRETS_COUNT: usize = 256;
 /// Individually revoked tokens held in memory; beyond it `/revoke` answers 503 rather than forget one.
 pub const REVOKED_TOKENS_COUNT_MAX: usize = 10_000_000;
 

@@ -332,6 +332,7 @@ fn count_event(metrics: &Metrics, event: ConnEvent) {
 async fn upkeep(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    assay_engine::prepare();
     let mut prepared = Arc::default();
     while !shared.is_draining() {
         tick.tick().await;

@@ -306,6 +306,26 @@ fn attack_67_disabled_and_rotated_out(runtime: Runtime) {
     assert_eq!(grant(&third).text().replace(&app.id, "nobody"), unknown.text());
     server.admin_ok("POST", &format!("/applications/{}/enable", app.id), None);
     assert_eq!(grant(&third).status, 200, "and back");
+    // The same for introspection, which remembers headers that proved a secret before.
+    let ask = |secret: &str| {
+        server.send(&Request::post("/introspect").form(&[("token", &token)]).basic(&reader.id, secret)).status
+    };
+    let rotate = || server.admin_ok("POST", &format!("/applications/{}/secrets", reader.id), None);
+    assert_eq!([ask(&reader.secret), ask(&reader.secret), ask(&third), ask("")], [200, 200, 401, 401]);
+    let (next, last) = (rotate(), rotate());
+    let secret = |answer: &serde_json::Value| answer["client_secret"].as_str().expect("a fresh secret").to_owned();
+    assert_eq!(
+        [ask(&reader.secret), ask(&secret(&next)), ask(&secret(&last)), ask(&secret(&last))],
+        [401, 200, 200, 200]
+    );
+    server.admin_ok("POST", &format!("/applications/{}/disable", reader.id), None);
+    assert_eq!([ask(&secret(&next)), ask(&secret(&last))], [401, 401], "disabled");
+    server.admin_ok("POST", &format!("/applications/{}/enable", reader.id), None);
+    assert_eq!(ask(&secret(&last)), 200);
+    let twice = Request::post("/introspect").form(&[("token", &token), ("client_secret", &secret(&last))]);
+    assert_eq!(server.send(&twice.basic(&reader.id, &secret(&last))).status, 400, "one method at a time");
+    let other = Request::post("/introspect").form(&[("token", &token), ("client_id", &app.id)]);
+    assert_eq!(server.send(&other.basic(&reader.id, &secret(&last))).status, 400, "one client at a time");
 }
 
 fn attack_68_basic_encoding(runtime: Runtime) {

@@ -182,7 +182,13 @@ impl Scene {
             });
             assert!(self.server.is_active(&self.reader, &kept), "a refused revocation revoked nothing");
             self.refused(fault, || self.sign_in(&Person::new()));
-            assert_eq!((self.status("/health"), self.status("/ready")), (200, 503), "it lives and wants no requests");
+            assert_eq!(self.status("/health"), 200, "it lives");
+            // Readiness is a write too, and may find room that was given back.
+            let wants_none = (0..PRESSES_MAX).any(|_| {
+                fault.begin(&self.server);
+                self.status("/ready") == 503
+            });
+            assert!(wants_none, "it wants no requests");
             self.judges_tokens();
         }
 

@@ -33,9 +33,18 @@ pub use cpu::Backend;
 use job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1Job, Ed25519Job, HmacJob, RsaJob};
 use key::{P256PublicKey, Secp256k1PublicKey};
 
+/// Builds the base points' tables (tens of milliseconds) before the first key earns one, so that no batch has to wait
+/// for them.
+pub fn prepare_base_points(backend: Backend) {
+    match backend {
+        Backend::Portable => {}
+        Backend::Tables => comb::prepare_base_points(),
+    }
+}
+
 /// Builds the tables of a key before its first signature comes, and keeps them: for a server's own keys, at start-up
 /// and on rotation. Returns whether tables are kept; a backend without tables, or whose room for such keys is taken,
-/// says no, and verification works as before. The first call per curve also builds the base point's table (~4 ms).
+/// says no, and verification works as before. See [`prepare_base_points`].
 pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) -> bool {
     match backend {
         Backend::Portable => false,

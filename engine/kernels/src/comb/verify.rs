@@ -35,6 +35,12 @@ pub(crate) fn verify_bip340(jobs: &[Bip340Job<'_>], verdicts: &mut [bool]) {
     judge(jobs, verdicts);
 }
 
+/// See [`crate::prepare_base_points`].
+pub(crate) fn prepare_base_points() {
+    Secp256k1::tables().generator();
+    P256::tables().generator();
+}
+
 /// See [`crate::prepare_secp256k1_key`].
 pub(crate) fn prepare_secp256k1(key: &Secp256k1PublicKey) -> bool {
     prepare::<Secp256k1>(&key.to_compressed(), secp256k1_point(key))
