@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 RELEASE_DIR := $(CARGO_TARGET_DIR)/release
 
 # Crates tested without RocksDB (dev profile: debug assertions and overflow checks are on) …
-PURE := -p assay-kernels -p assay-engine -p assay-oauth -p assay-storage --no-default-features
+PURE := -p assay-kernels -p assay-engine -p assay-oauth -p assay-tools -p assay-storage --no-default-features
 # … and those that need it. One list for build, test and docs, so that features resolve the same way each time.
 FULL := -p assay-storage -p assay-gateway -p assay -p assay-benches -p assay-tests
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use assay::bitcoin_sign::{self, PrivateKey, Scheme};
+use assay_tools::bitcoin_sign::{self, PrivateKey, Scheme};
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 use assay_gateway::config::Loaded;
 use clap::{ArgMatches, Command};
 
-use crate::failure::{Failure, print};
 use crate::options;
+use assay_tools::failure::{Failure, print};
 
 pub(crate) fn command() -> Command {
     options::of_server(

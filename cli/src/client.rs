@@ -3,9 +3,9 @@
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::{Map, Value, json};
 
-use crate::admin_client::{AdminClient, Method, segment};
-use crate::failure::{Failure, print_json};
 use crate::options;
+use assay_tools::admin_client::{Method, segment};
+use assay_tools::failure::{Failure, print_json};
 
 /// How a client may prove itself at the token endpoint.
 const AUTH_METHODS: [&str; 5] =
@@ -54,7 +54,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Ok(Some(client_id)) => segment("CLIENT_ID", client_id)?,
         _ => String::new(),
     };
-    let admin = AdminClient::connect(&options::load(matches)?)?;
+    let admin = options::admin(matches)?;
     let answer = match name {
         "add" => only(&admin.call(Method::Post, "/applications", body.as_ref())?, &["client_id", "client_secret"]),
         "list" => admin.list("/applications")?,

@@ -1,10 +1,10 @@
 //! `assay keygen`: a fresh Bitcoin key and the names it goes by. The only command that prints a private key.
 
-use assay::bitcoin_sign::PrivateKey;
+use assay_tools::bitcoin_sign::PrivateKey;
 use clap::{ArgMatches, Command};
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, print_json};
+use assay_tools::failure::{Failure, print_json};
 
 pub(crate) fn command() -> Command {
     Command::new("keygen").about("Print a fresh Bitcoin key as JSON: WIF, public key, address, BAP id")

@@ -3,9 +3,9 @@
 use clap::{Arg, ArgMatches, Command};
 use serde_json::Value;
 
-use crate::admin_client::{AdminClient, Method, segment};
-use crate::failure::{Failure, print_json};
 use crate::options;
+use assay_tools::admin_client::{Method, segment};
+use assay_tools::failure::{Failure, print_json};
 
 pub(crate) fn command() -> Command {
     let sub = |name, about| options::of_client(Command::new(name).about(about));
@@ -23,7 +23,7 @@ pub(crate) fn command() -> Command {
 
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let (name, matches) = matches.subcommand().expect("clap insists on a subcommand");
-    let admin = AdminClient::connect(&options::load(matches)?)?;
+    let admin = options::admin(matches)?;
     let answer = match name {
         "list" => admin.list("/keys"),
         "rotate" => admin.call(Method::Post, "/keys/rotate", None),

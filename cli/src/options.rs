@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use assay_gateway::config::{Config, KEYS, Key, Loaded, Overrides};
+use assay_tools::admin_client::AdminClient;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use crate::failure::Failure;
+use assay_tools::failure::Failure;
 
 /// Flags of the keys that only clients of the admin listener read.
 const CLIENT_ONLY: &[&str] = &["admin"];
@@ -41,6 +42,12 @@ fn arg(key: &'static Key, flag: &'static str) -> Arg {
         .long(flag)
         .value_name(value_name)
         .help(format!("{}{words} [default: {}] [env: {}]", key.help, key.default, key.env))
+}
+
+/// The admin listener that these options of a client name.
+pub(crate) fn admin(matches: &ArgMatches) -> Result<AdminClient, Failure> {
+    let config = load(matches)?.config;
+    AdminClient::connect(&config.admin, &config.data)
 }
 
 /// The configuration under these options.

@@ -2,8 +2,8 @@
 
 use clap::{ArgMatches, Command};
 
-use crate::failure::{Failure, chain};
 use crate::options;
+use assay_tools::failure::{Failure, chain};
 
 pub(crate) fn command() -> Command {
     options::of_server(Command::new("serve").about("Run the server until SIGTERM"))

@@ -2,11 +2,11 @@
 
 use std::io::Read;
 
-use assay::bitcoin_sign::{self, PrivateKey, Scheme};
+use assay_tools::bitcoin_sign::{self, PrivateKey, Scheme};
 use clap::{Arg, ArgMatches, Command};
 
-use crate::clock;
-use crate::failure::{Failure, print};
+use assay_tools::clock;
+use assay_tools::failure::{Failure, print};
 
 pub(crate) fn command() -> Command {
     Command::new("sign")

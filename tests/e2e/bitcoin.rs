@@ -1,12 +1,12 @@
 //! Attacks on sign-in with a Bitcoin key, at every route that takes such a sign-in.
 
-use assay::bitcoin_sign::{self, PrivateKey, Scheme};
 use assay_tests::actors::{Person, Pkce};
 use assay_tests::forge::{self, SECP256K1_ORDER};
 use assay_tests::in_process::InProcess;
 use assay_tests::server::{Options, Runtime};
 use assay_tests::target::{CALLBACK, Target, access_token};
 use assay_tests::wire::{Request, Response};
+use assay_tools::bitcoin_sign::{self, PrivateKey, Scheme};
 use base64_turbo::{STANDARD, STANDARD_NO_PAD, URL_SAFE};
 use serde_json::json;
 

@@ -9,13 +9,13 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use assay::bitcoin_sign::Scheme;
 use assay_gateway::clock::Clock;
 use assay_tests::actors::{App, Person, Pkce};
 use assay_tests::forge;
 use assay_tests::server::{Options, Runtime, Server};
 use assay_tests::target::{CALLBACK, access_token, authorize_query, cookie};
 use assay_tests::wire::{Connection, Request, Response, query_value};
+use assay_tools::bitcoin_sign::Scheme;
 
 /// Kills in a normal run of the suite, on each runtime.
 const ROUNDS: u64 = 5;

@@ -369,7 +369,7 @@ fn bitcoin_auth_introspection(runtime: Runtime) {
     let now = signed.server.now_ms();
     let body = b"{\"amount\":1}";
     let hash = hex::encode(assay_tests::actors::sha256(body));
-    for scheme in [assay::bitcoin_sign::Scheme::Brc77, assay::bitcoin_sign::Scheme::Bsm] {
+    for scheme in [assay_tools::bitcoin_sign::Scheme::Brc77, assay_tools::bitcoin_sign::Scheme::Bsm] {
         let person = Person::new().with_scheme(scheme);
         let token = person.token("/api/pay?x=1", now, body);
         let right = [("request_path", "/api/pay?x=1"), ("body_sha256", hash.as_str())];
@@ -462,7 +462,7 @@ fn bitcoin_auth_single_use_is_single(runtime: Runtime) {
         assert_eq!(active, 1);
     }
     // High S of the same signature is the same use (sigma.md 1.7, rule 11).
-    let person = Person::new().with_scheme(assay::bitcoin_sign::Scheme::Bsm);
+    let person = Person::new().with_scheme(assay_tools::bitcoin_sign::Scheme::Bsm);
     let token = person.token("/once", server.now_ms(), b"");
     let (head, signature) = token.rsplit_once('|').expect("five fields");
     let mut bytes = STANDARD.decode(signature).expect("base64");

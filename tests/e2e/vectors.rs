@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use assay::bitcoin_sign::{self, PrivateKey, Scheme};
 use assay_oauth::rfc3339;
 use assay_tests::actors::{App, Person, sha256};
 use assay_tests::in_process::InProcess;
 use assay_tests::server::{Options, Runtime};
 use assay_tests::wire::Request;
+use assay_tools::bitcoin_sign::{self, PrivateKey, Scheme};
 use base64_turbo::STANDARD_NO_PAD;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Who takes part: applications with their secrets, people with their keys, and what they prove things with.
 
-use assay::bitcoin_sign::{self, PrivateKey, Scheme};
+use assay_tools::bitcoin_sign::{self, PrivateKey, Scheme};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64_turbo::URL_SAFE_NO_PAD;
 

@@ -19,7 +19,8 @@ pub const ALL: &[Arrow] = &[
     Arrow { from: "assay-oauth", to: &[], never: NO_IO },
     Arrow { from: "assay-storage", to: &[], never: RUNTIMES },
     Arrow { from: "assay-gateway", to: &["assay-engine", "assay-oauth", "assay-storage"], never: &["openssl-sys"] },
-    Arrow { from: "assay", to: &["assay-engine", "assay-gateway", "assay-oauth"], never: &["openssl-sys"] },
+    Arrow { from: "assay-tools", to: &["assay-engine", "assay-oauth"], never: &["openssl-sys", "rocksdb"] },
+    Arrow { from: "assay", to: &["assay-gateway", "assay-tools"], never: &["openssl-sys"] },
 ];
 
 /// What a manifest's normal dependencies on crates of ours break.

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use assay_gateway::config::Loaded;
 use serde_json::Value;
 use ureq::Agent;
 use ureq::http::{Response, StatusCode};
@@ -14,15 +13,18 @@ use crate::limits::{ANSWER_BYTES_MAX, TIMEOUT_S, TOKEN_BYTES_MAX};
 
 /// Everything the command line does is done to the one tenant there is.
 const BASE: &str = "/v1/tenants/default";
+
 /// How a resource is called.
 #[derive(Clone, Copy)]
-pub(crate) enum Method {
+pub enum Method {
+    /// Reads.
     Get,
+    /// Changes.
     Post,
 }
 
 /// A server's admin interface.
-pub(crate) struct AdminClient {
+pub struct AdminClient {
     agent: Agent,
     /// Origin of the admin listener, no slash at its end.
     origin: String,
@@ -32,9 +34,13 @@ pub(crate) struct AdminClient {
 }
 
 impl AdminClient {
-    /// Reads the token that the server left in its data directory. Nothing is sent yet.
-    pub(crate) fn connect(loaded: &Loaded) -> Result<Self, Failure> {
-        let path = loaded.config.data.join("admin.token");
+    /// Reads the token that the server left in its data directory. Nothing is sent yet. `origin` is that of the admin
+    /// listener, without a slash at its end.
+    ///
+    /// # Errors
+    /// If the directory holds no admin token.
+    pub fn connect(origin: &str, data: &Path) -> Result<Self, Failure> {
+        let path = data.join("admin.token");
         let token = read_token(&path)?;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
@@ -46,14 +52,17 @@ impl AdminClient {
             .new_agent();
         Ok(Self {
             agent,
-            origin: loaded.config.admin.clone(),
+            origin: origin.to_owned(),
             bearer: format!("Bearer {token}"),
             token_path: path.display().to_string(),
         })
     }
 
     /// Calls `path` below the tenant and returns the JSON of a success; `{}` for a success without a body.
-    pub(crate) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    ///
+    /// # Errors
+    /// If nobody answers, or the answer is a refusal: its own words.
+    pub fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let url = format!("{}{BASE}{path}", self.origin);
         let sent = match (method, body) {
             (Method::Get, _) => self.agent.get(&url).header("authorization", &self.bearer).call(),
@@ -65,7 +74,10 @@ impl AdminClient {
     }
 
     /// Every row of the list at `path`, page after page.
-    pub(crate) fn list(&self, path: &str) -> Result<Value, Failure> {
+    ///
+    /// # Errors
+    /// As [`AdminClient::call`].
+    pub fn list(&self, path: &str) -> Result<Value, Failure> {
         let mut rows = Vec::new();
         let mut page = self.call(Method::Get, path, None)?;
         loop {
@@ -178,7 +190,10 @@ fn wrong_members(problem: &Value) -> String {
 }
 
 /// An id from the command line as one segment of a path.
-pub(crate) fn segment(name: &str, id: &str) -> Result<String, Failure> {
+///
+/// # Errors
+/// If it cannot be one.
+pub fn segment(name: &str, id: &str) -> Result<String, Failure> {
     if id.is_empty() || id == "." || id == ".." {
         return Err(Failure::Usage(format!("{name} {id:?} is no id; `list` prints the ids that exist")));
     }
@@ -192,7 +207,6 @@ pub(crate) fn segment(name: &str, id: &str) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use assay_gateway::config::{Config, Overrides};
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
     use std::path::PathBuf;
@@ -208,10 +222,7 @@ mod tests {
         }
 
         fn connect(&self, admin: &str) -> Result<AdminClient, Failure> {
-            let mut flags = Overrides::default();
-            flags.set("data", self.0.to_str().unwrap());
-            flags.set("admin", admin);
-            AdminClient::connect(&Config::load(flags, std::iter::empty(), None).unwrap())
+            AdminClient::connect(admin, &self.0)
         }
     }
 

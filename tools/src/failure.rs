@@ -5,7 +5,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// The table of exit codes as `--help` prints it.
-pub(crate) const EXIT_CODES: &str = "Exit codes:\n  \
+pub const EXIT_CODES: &str = "Exit codes:\n  \
     0  done\n  \
     1  failure: the server refused, or something went wrong while running\n  \
     2  the command line, the environment or the configuration is wrong\n  \
@@ -15,7 +15,7 @@ pub(crate) const EXIT_CODES: &str = "Exit codes:\n  \
 
 /// Why a command did not do what it was asked. The text says what is wrong and what to do, on one line.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// The server said no, or running failed.
     Failed(String),
     /// Nobody answers.
@@ -25,7 +25,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn exit_code(&self) -> ExitCode {
+    /// What a script sees.
+    pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
@@ -46,7 +47,7 @@ impl fmt::Display for Failure {
 }
 
 /// An error and everything beneath it, on one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(source) = next {
@@ -61,7 +62,7 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Prints to standard output. A reader that went away (`assay … | head`) is no failure of ours.
-pub(crate) fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -72,7 +73,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Prints JSON, indented.
-pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+pub fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))
 }
 

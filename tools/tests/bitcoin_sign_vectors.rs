@@ -1,6 +1,6 @@
 //! The signer against tokens and identities made by the npm packages: every one comes out byte for byte.
 
-use assay::bitcoin_sign::{PrivateKey, Scheme, address, bap_id, token_with_key_id};
+use assay_tools::bitcoin_sign::{PrivateKey, Scheme, address, bap_id, token_with_key_id};
 use serde_json::Value;
 
 fn vectors(file: &str) -> Vec<Value> {
