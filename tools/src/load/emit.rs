@@ -320,7 +320,7 @@ mod tests {
     }
 
     /// SHA-256 of the first fifty tokens of seed 7 with two keys and a fifth of them invalid.
-    const KNOWN: &str = "";
+    const KNOWN: &str = "d2ca6f52de1b6cbb090573c7fb19c241c84398e59ffb31f53754d2c17986134d";
 
     #[test]
     fn claims_are_as_long_as_asked() {

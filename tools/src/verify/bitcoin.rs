@@ -39,12 +39,25 @@ pub(super) fn token(token: &[u8], path: Option<&str>, body: &[u8], rules: &Rules
         freshness: if rules.ignore_freshness { Freshness::ServerNonce } else { Freshness::Window },
         now_ms: i64::try_from(now_ms).unwrap_or(i64::MAX / 2),
     };
-    let checked = bitcoin_token::check(token, &expect)?;
+    let checked = bitcoin_token::check(token, &expect).map_err(|reject| first_broken(token, reject))?;
     let (key, message) = (*checked.pubkey(), checked.message().to_vec());
     Ok(match checked.signature() {
         SignatureBytes::Brc77(envelope) => Job::Brc77 { claimed_key: key, message, envelope: envelope.clone() },
         SignatureBytes::Bsm(signature) => Job::BitcoinMessage { public_key: key, message, signature: **signature },
     })
+}
+
+/// The published order of the rules judges the key before everything that comes after it in the token, but the server
+/// leaves the curve to the engine. Only a token that is refused anyway is looked at twice.
+fn first_broken(token: &[u8], reject: bitcoin_token::Reject) -> Reason {
+    use bitcoin_token::Reject::{BadPubkey, BadScheme, Malformed};
+    let key = token.split(|byte| *byte == b'|').next().and_then(hex_lower_array::<33>);
+    match key {
+        Some(key) if !matches!(reject, Malformed | BadScheme | BadPubkey) => {
+            VerifyKey::secp256k1_sec1(&key).map_or(Reason::BadPubkey, |_| reject.into())
+        }
+        _ => reject.into(),
+    }
 }
 
 /// Public keys of messages, parsed before. Parsing one costs a square root, and one who signs much signs with one key.

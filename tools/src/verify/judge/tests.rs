@@ -219,6 +219,37 @@ fn schemes_of_messages_beside_a_key() {
 }
 
 #[test]
+fn jwts_that_are_none() {
+    use assay_oauth::encoding::base64url;
+    let with_header = |header: &str| format!("{}.e30.AAAA", base64url(header));
+    let check = |line: &str, expected: &str| {
+        let rules = Rules { filter: Filter::Jwt, ..Rules::default() };
+        assert_eq!(verdict(rules, line), expected, "{line}");
+    };
+    check("a", "bad_structure");
+    check("a.b", "bad_structure");
+    check("a..c", "bad_structure");
+    check("a.b.c.d", "bad_structure");
+    check("!!!!.e30.AAAA", "bad_base64");
+    check("e31.e30.AAAA", "bad_base64");
+    check(&with_header("{"), "bad_json");
+    check(&with_header("[]"), "bad_json");
+    check(&with_header(r#"{"alg":"ES256","alg":"none"}"#), "bad_json");
+    check(&with_header("{}"), "bad_header");
+    check(&with_header(r#"{"alg":"ES256","crit":["x"]}"#), "bad_header");
+    check(&with_header(r#"{"alg":"ES256","jwk":{}}"#), "bad_header");
+    check(&with_header(r#"{"alg":"none"}"#), "unsupported_alg");
+    check(&with_header(r#"{"alg":"ES384"}"#), "unsupported_alg");
+    check(&with_header(r#"{"alg":"ES256"}"#), "no_key");
+    check(&with_header(r#"{"alg":"HS256"}"#), "no_key");
+    check(&format!("e30.e30.{}", "A".repeat(17_000)), "token_too_long");
+    check(&format!("{}.e30.AAAA", "A".repeat(3_000)), "bad_header");
+    check("a|b|c|d|e", "scheme_mismatch");
+    check(r#"{"token":"a.b"}"#, "bad_structure");
+    check("\u{feff}a.b.c", "bad_base64");
+}
+
+#[test]
 fn a_verdict_names_the_signer_and_escapes_what_it_quotes() {
     let header = assay_oauth::encoding::base64url(r#"{"alg":"ES256","kid":"a\"\u0000\n"}"#);
     let line = format!("{header}.e30.AA\n");
