@@ -3,13 +3,17 @@
 use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::clock;
 
 /// A bar on standard error; nothing if that is no terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
     consumed: Arc<AtomicU64>,
+    started: Instant,
     lines: u64,
 }
 
@@ -29,7 +33,7 @@ impl Progress {
             None => (ProgressBar::with_draw_target(None, target), "{spinner} {bytes} ({bytes_per_sec}), {msg}"),
         };
         bar.set_style(ProgressStyle::with_template(template).expect("the template is one of the two above"));
-        Self { bar, consumed, lines: 0 }
+        Self { bar, consumed, started: clock::now(), lines: 0 }
     }
 
     pub(super) fn add(&mut self, lines: u64) {
@@ -37,7 +41,7 @@ impl Progress {
             return;
         }
         self.lines += lines;
-        let seconds = self.bar.elapsed().as_secs_f64().max(1e-3);
+        let seconds = clock::now().duration_since(self.started).as_secs_f64().max(1e-3);
         let (lines, rate) = (HumanCount(self.lines), HumanCount((self.lines as f64 / seconds) as u64));
         self.bar.set_message(format!("{lines} lines, {rate}/s"));
         self.bar.set_position(self.consumed.load(Ordering::Relaxed));
