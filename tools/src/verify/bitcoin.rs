@@ -19,7 +19,7 @@ use crate::limits::PARSED_KEYS_MAX;
 /// What `pubkey|scheme|…` says of itself before anything is checked: for the verdict of a token that is refused.
 pub(super) fn introduce(token: &[u8]) -> (Option<Scheme>, Option<String>) {
     let mut parts = token.splitn(3, |byte| *byte == b'|');
-    let pubkey = parts.next().and_then(|hex| hex_lower_array::<33>(hex)).map(hex::encode);
+    let pubkey = parts.next().and_then(hex_lower_array::<33>).map(hex::encode);
     let scheme = match parts.next() {
         Some(b"brc77") => Some(Scheme::Brc77),
         Some(b"bsm") => Some(Scheme::Bsm),

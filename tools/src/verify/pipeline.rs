@@ -39,7 +39,7 @@ struct Buffer {
 /// What workers and reader tell the writer.
 enum Event {
     /// Verdicts of the block of this number, counted from 0.
-    Judged(u64, Verdicts),
+    Judged(u64, Box<Verdicts>),
     /// The reader has read so many blocks and reads no more.
     ReadEnd(Result<(u64, Ending), Short>),
     /// A thread died.
@@ -117,14 +117,15 @@ pub(super) fn run(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        while let Some(mut verdicts) = early.remove(&next) {
+        while let Some(verdicts) = early.remove(&next) {
             if !write(&verdicts)? {
                 return Ok(Outcome::Unread);
             }
             next += 1;
-            verdicts.text.clear();
+            let Verdicts { mut text, buffer: data, .. } = *verdicts;
+            text.clear();
             // Fails when the reader has gone, which needs no buffers.
-            let _ = free.send(Buffer { data: verdicts.buffer, text: verdicts.text });
+            let _ = free.send(Buffer { data, text });
         }
         match read_end.take() {
             Some(Err(short)) => return Ok(Outcome::Short(short)),
@@ -183,7 +184,7 @@ fn start_worker(
             judge.judge(&block, &mut text, &mut counts);
             // The judge has let go of the block, so its memory can go round.
             let buffer = block.data.try_into_mut().unwrap_or_default();
-            if events.send(Event::Judged(number, Verdicts { text, counts, buffer })).is_err() {
+            if events.send(Event::Judged(number, Box::new(Verdicts { text, counts, buffer }))).is_err() {
                 return;
             }
         }
