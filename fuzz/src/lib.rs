@@ -6,6 +6,7 @@
 
 pub mod engine;
 pub mod oauth;
+pub mod tools;
 
 /// One target.
 pub struct Target {
@@ -32,4 +33,5 @@ pub static TARGETS: &[Target] = &[
     Target { name: "form", run: oauth::form, seeds: oauth::form_seeds },
     Target { name: "jose_compact", run: oauth::jose_compact, seeds: oauth::jose_compact_seeds },
     Target { name: "redirect_uri", run: oauth::redirect_uri, seeds: oauth::redirect_uri_seeds },
+    Target { name: "verify_lines", run: tools::verify_lines, seeds: tools::verify_lines_seeds },
 ];

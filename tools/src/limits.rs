@@ -6,3 +6,23 @@ pub(crate) const TIMEOUT_S: u64 = 30;
 pub(crate) const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// Longest admin token that makes sense, bytes.
 pub(crate) const TOKEN_BYTES_MAX: usize = 4096;
+
+/// Longest line of a file of signatures, bytes without its line end; a longer one is a verdict of its own and is never
+/// held.
+pub(crate) const LINE_BYTES_MAX: usize = 1 << 20;
+/// Lines of one block: short lines must not make one block's verdicts long.
+pub(crate) const BLOCK_LINES_MAX: usize = 2_048;
+/// Worker threads of `verify` and `load --emit`.
+pub(crate) const THREADS_MAX: usize = 1_024;
+/// Longest JWKS document, bytes.
+pub(crate) const JWKS_BYTES_MAX: u64 = 8 << 20;
+/// Keys of one JWKS document.
+pub(crate) const VERIFY_KEYS_MAX: usize = 10_000;
+/// Longest secret for HS256, bytes.
+pub(crate) const SECRET_BYTES_MAX: u64 = 64 << 10;
+/// JOSE headers one worker remembers with the keys they lead to.
+pub(crate) const HEADERS_MAX: usize = 4_096;
+/// Public keys of signed messages one worker remembers in parsed form.
+pub(crate) const PARSED_KEYS_MAX: usize = 4_096;
+/// Keys that `load --emit` signs with.
+pub(crate) const EMIT_KEYS_MAX: u64 = 10_000;

@@ -29,6 +29,18 @@ pub struct Header {
     pub kid: Option<String>,
 }
 
+/// A header whose algorithm is still a name: for readers of other issuers' tokens, who may know algorithms that we do
+/// not mint with. Refuses everything else that [`Header`] refuses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedHeader {
+    /// `alg`, as written.
+    pub alg: String,
+    /// `typ`.
+    pub typ: Option<String>,
+    /// `kid`.
+    pub kid: Option<String>,
+}
+
 impl<'a> Parts<'a> {
     /// Splits without decoding.
     ///
@@ -59,10 +71,22 @@ impl<'a> Parts<'a> {
     /// # Errors
     /// [`Reject::Base64`], [`Reject::Json`], [`Reject::Header`], [`Reject::Algorithm`].
     pub fn read_header(&self) -> Result<Header, Reject> {
+        Header::parse(&self.decode_header()?)
+    }
+
+    /// [`Self::read_header`] that leaves the algorithm to the caller.
+    ///
+    /// # Errors
+    /// [`Reject::Base64`], [`Reject::Json`], [`Reject::Header`].
+    pub fn read_named_header(&self) -> Result<NamedHeader, Reject> {
+        NamedHeader::parse(&self.decode_header()?)
+    }
+
+    fn decode_header(&self) -> Result<Vec<u8>, Reject> {
         if self.header.len() > JOSE_HEADER_BYTES_MAX {
             return Err(Reject::Length);
         }
-        Header::parse(&base64url_decode(self.header).ok_or(Reject::Base64)?)
+        base64url_decode(self.header).ok_or(Reject::Base64)
     }
 
     /// Decodes the signature.
@@ -82,11 +106,11 @@ impl<'a> Parts<'a> {
     }
 }
 
-impl Header {
+impl NamedHeader {
     /// Reads a decoded header.
     ///
     /// # Errors
-    /// See [`Parts::read_header`].
+    /// See [`Parts::read_named_header`].
     pub fn parse(bytes: &[u8]) -> Result<Self, Reject> {
         let (mut alg, mut typ, mut kid) = (None, None, None);
         json::object(bytes, |name, value| {
@@ -103,7 +127,18 @@ impl Header {
             }
             Ok(())
         })?;
-        let alg = Alg::parse(&alg.ok_or(Reject::Header)?).ok_or(Reject::Algorithm)?;
+        Ok(Self { alg: alg.ok_or(Reject::Header)?, typ, kid })
+    }
+}
+
+impl Header {
+    /// Reads a decoded header.
+    ///
+    /// # Errors
+    /// See [`Parts::read_header`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Reject> {
+        let NamedHeader { alg, typ, kid } = NamedHeader::parse(bytes)?;
+        let alg = Alg::parse(&alg).ok_or(Reject::Algorithm)?;
         Ok(Self { alg, typ, kid })
     }
 
