@@ -12,9 +12,10 @@ export CARGO_TARGET_DIR ?= $(CURDIR)/target
 RELEASE_DIR := $(CARGO_TARGET_DIR)/release
 
 # Crates tested without RocksDB (dev profile: debug assertions and overflow checks are on) …
-PURE := -p assay-kernels -p assay-engine -p assay-oauth -p assay-tools -p assay-storage --no-default-features
-# … and those that need it. One list for build, test and docs, so that features resolve the same way each time.
-FULL := -p assay-storage -p assay-gateway -p assay -p assay-benches -p assay-tests
+PURE := -p assay-kernels -p assay-engine -p assay-oauth -p assay-storage --no-default-features
+# … and those that need it, or whose many dependencies the binary compiles in the release profile anyway (the tools). One
+# list for build, test and docs, so that features resolve the same way each time.
+FULL := -p assay-storage -p assay-gateway -p assay-tools -p assay -p assay-benches -p assay-tests
 
 # cargo-nextest when it is there: it runs test binaries side by side and names the slow ones.
 ifneq ($(shell command -v cargo-nextest 2>/dev/null),)
@@ -70,7 +71,7 @@ kernels: ## ratios of the vector and table kernels to the best libraries (ARGS="
 
 test-doc: ## the examples in the documentation
 	cargo test --locked --doc $(PURE)
-	cargo test --release --locked --doc -p assay-storage -p assay-gateway -p assay
+	cargo test --release --locked --doc -p assay-storage -p assay-gateway -p assay-tools
 
 fuzz-smoke: ## every fuzz target for a moment, on the stable toolchain
 	cargo run --release --manifest-path fuzz/Cargo.toml --bin smoke

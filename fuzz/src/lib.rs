@@ -6,6 +6,7 @@
 
 pub mod engine;
 pub mod oauth;
+#[cfg(feature = "libfuzzer")]
 pub mod tools;
 
 /// One target.
@@ -33,5 +34,6 @@ pub static TARGETS: &[Target] = &[
     Target { name: "form", run: oauth::form, seeds: oauth::form_seeds },
     Target { name: "jose_compact", run: oauth::jose_compact, seeds: oauth::jose_compact_seeds },
     Target { name: "redirect_uri", run: oauth::redirect_uri, seeds: oauth::redirect_uri_seeds },
+    #[cfg(feature = "libfuzzer")]
     Target { name: "verify_lines", run: tools::verify_lines, seeds: tools::verify_lines_seeds },
 ];
