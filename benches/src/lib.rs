@@ -3,7 +3,7 @@
 //! * [`generator`]: a closed-loop HTTP/1.1 load generator: one thread, one epoll, no allocation per request.
 //! * [`request`], [`response`]: what it sends, serialised once, and the little of the answer it reads.
 //! * [`figures`]: what one run measured.
-//! * [`server`], [`host`]: the processes under load, and the machine they ran on.
+//! * [`server`], [`source_tree`]: the processes under load, and the sources they were built from.
 //! * [`workload`]: the questions of `record`: tokens, batches, sign-ins.
 //!
 //! Results go to `benches/record/`, with host, kernel, compiler, commit and command.
@@ -12,8 +12,8 @@
 
 pub mod figures;
 pub mod generator;
-pub mod host;
 pub mod request;
 pub mod response;
 pub mod server;
+pub mod source_tree;
 pub mod workload;

@@ -4,12 +4,12 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use assay_tools::bitcoin_sign::{self, PrivateKey, Scheme};
+use assay_tools::host::cpu_seconds;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::figures::Figures;
 use crate::generator::{Extent, Load, fetch, run};
-use crate::host::cpu_seconds;
 use crate::request::post;
 use crate::server::{Credentials, Server};
 

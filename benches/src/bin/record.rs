@@ -13,9 +13,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use assay_benches::host::{Host, pin_to_core};
 use assay_benches::server::{Place, Server};
+use assay_benches::source_tree::BuiltHost;
 use assay_benches::workload::{Bench, Extents, Measured, Question};
+use assay_tools::host::pin_to_core;
 use clap::Parser;
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -80,7 +81,7 @@ struct Spread {
 
 #[derive(Serialize)]
 struct Record {
-    host: Host,
+    host: BuiltHost,
     command: Vec<String>,
     at: String,
     server_core: usize,
@@ -110,7 +111,7 @@ fn record(options: &Options) -> io::Result<()> {
         ));
     }
     // The host is asked first: from then on this process is one core wide.
-    let host = Host::read();
+    let host = BuiltHost::read();
     pin_to_core(options.generator_core)?;
     let binaries = match &options.binaries {
         Some(binaries) => binaries.clone(),
@@ -156,7 +157,7 @@ fn record(options: &Options) -> io::Result<()> {
 
     let format = format_description!("[year]-[month]-[day]T[hour][minute]Z");
     let at = OffsetDateTime::now_utc().format(&format).map_err(io::Error::other)?;
-    let directory = options.output.join(host.label());
+    let directory = options.output.join(host.host.label());
     fs::create_dir_all(&directory)?;
     let file = directory.join(format!("{at}.json"));
     let (server_core, generator_core) = (options.server_core, options.generator_core);

@@ -1,26 +1,27 @@
 //! The machine a figure was measured on, without which it is not a figure.
 
 use std::fs;
-use std::process::Command;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use serde::Serialize;
 
-/// Named in every record.
+/// Named in every report. Compiler and commit are those of this program's build.
 #[derive(Clone, Debug, Serialize)]
 pub struct Host {
     /// As the kernel names it.
     pub cpu: String,
     /// Cores this process may use.
     pub cores: usize,
+    /// Of the features that cryptography is written for, those this processor has; names as in `/proc/cpuinfo`.
+    pub cpu_features: Vec<&'static str>,
+    /// What the engine chose for this machine.
+    pub backend: &'static str,
     /// Name and release.
     pub kernel: String,
     /// `rustc --version`.
     pub compiler: String,
-    /// Of the source tree the record was started in.
+    /// The commit the build stood on, or `unknown` outside a repository.
     pub commit: String,
-    /// The work tree held changes that are in no commit.
-    pub uncommitted_changes: bool,
 }
 
 impl Host {
@@ -29,13 +30,15 @@ impl Host {
     pub fn read() -> Host {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+        let kernel = |file: &str| fs::read_to_string(format!("/proc/sys/kernel/{file}")).unwrap_or_default();
         Host {
             cpu: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
-            kernel: said("uname", &["-sr"]),
-            compiler: said("rustc", &["--version"]),
-            commit: said("git", &["rev-parse", "HEAD"]),
-            uncommitted_changes: said("git", &["status", "--porcelain", "--untracked-files=no"]) != "unknown",
+            cpu_features: cpu_features(),
+            backend: assay_engine::Backend::detect().name(),
+            kernel: format!("{} {}", kernel("ostype").trim(), kernel("osrelease").trim()),
+            compiler: env!("ASSAY_BUILD_COMPILER").to_owned(),
+            commit: env!("ASSAY_BUILD_COMMIT").to_owned(),
         }
     }
 
@@ -71,11 +74,37 @@ pub fn cpu_seconds(pid: u32) -> Option<f64> {
     (ticks.len() == 2).then(|| ticks.iter().sum::<f64>() / 100.0)
 }
 
-/// What a command printed, or `unknown` if it failed or printed nothing.
-fn said(command: &str, arguments: &[&str]) -> String {
-    let output = Command::new(command).args(arguments).output().ok().filter(|output| output.status.success());
-    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    text.filter(|text| !text.is_empty()).unwrap_or_else(|| "unknown".to_owned())
+#[cfg(target_arch = "x86_64")]
+fn cpu_features() -> Vec<&'static str> {
+    let found = [
+        ("adx", is_x86_feature_detected!("adx")),
+        ("aes", is_x86_feature_detected!("aes")),
+        ("avx2", is_x86_feature_detected!("avx2")),
+        ("avx512f", is_x86_feature_detected!("avx512f")),
+        ("avx512ifma", is_x86_feature_detected!("avx512ifma")),
+        ("bmi2", is_x86_feature_detected!("bmi2")),
+        ("pclmulqdq", is_x86_feature_detected!("pclmulqdq")),
+        ("sha_ni", is_x86_feature_detected!("sha")),
+        ("vaes", is_x86_feature_detected!("vaes")),
+    ];
+    found.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
+#[cfg(target_arch = "aarch64")]
+fn cpu_features() -> Vec<&'static str> {
+    let found = [
+        ("aes", std::arch::is_aarch64_feature_detected!("aes")),
+        ("asimd", std::arch::is_aarch64_feature_detected!("neon")),
+        ("sha2", std::arch::is_aarch64_feature_detected!("sha2")),
+        ("sha3", std::arch::is_aarch64_feature_detected!("sha3")),
+        ("sve", std::arch::is_aarch64_feature_detected!("sve")),
+    ];
+    found.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+fn cpu_features() -> Vec<&'static str> {
+    Vec::new()
 }
 
 #[cfg(test)]
@@ -86,7 +115,6 @@ mod tests {
     fn a_host_has_a_name() {
         let host = Host { cpu: "AMD EPYC 9R14 (x)".to_owned(), cores: 2, ..Host::read() };
         assert_eq!(host.label(), "amd-epyc-9r14-x-2-cores");
-        assert_eq!(said("false", &[]), "unknown");
     }
 
     #[test]
