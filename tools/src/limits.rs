@@ -26,3 +26,9 @@ pub(crate) const HEADERS_MAX: usize = 4_096;
 pub(crate) const PARSED_KEYS_MAX: usize = 4_096;
 /// Keys that `load --emit` signs with.
 pub(crate) const EMIT_KEYS_MAX: u64 = 10_000;
+/// Largest batch that `bench` measures, signatures; the engine's own calls take at most 256 at a time.
+pub(crate) const BENCH_BATCH_MAX: usize = 4096;
+/// Most batch sizes and most thread counts of one run of `bench`.
+pub(crate) const BENCH_LIST_MAX: usize = 16;
+/// Largest earlier report that `bench --compare` reads, bytes.
+pub(crate) const BENCH_FILE_BYTES_MAX: u64 = 64 << 20;
