@@ -1,7 +1,7 @@
 //! Scripts read, refused, and walked without a server.
 
 use super::*;
-use crate::load::journey::{Answer, Head, Journey, Moment, Next, Scenario};
+use crate::load::journey::{Answer, Head, Moment, Next, Scenario};
 use crate::load::pace::Share;
 use std::sync::Arc;
 
