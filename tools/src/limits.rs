@@ -32,3 +32,21 @@ pub(crate) const BENCH_BATCH_MAX: usize = 4096;
 pub(crate) const BENCH_LIST_MAX: usize = 16;
 /// Largest earlier report that `bench --compare` reads, bytes.
 pub(crate) const BENCH_FILE_BYTES_MAX: u64 = 64 << 20;
+/// Arrivals of `load` that may wait for a free connection, per thread; beyond it they are counted as lost.
+pub(crate) const BACKLOG_MAX: usize = 100_000;
+/// Connections of one `load` run; each holds a socket and a buffer.
+pub(crate) const CONNECTIONS_MAX: usize = 20_000;
+/// Kinds of error `load` tells apart; the rest is counted together.
+pub(crate) const ERROR_KINDS_MAX: usize = 64;
+/// Longest answer `load` reads, bytes.
+pub(crate) const LOAD_ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Points of a time series of `load`; a longer run has wider points.
+pub(crate) const SERIES_POINTS_MAX: u64 = 600;
+/// Sign-ins that `load` signs before it measures; a longer run signs the rest in chunks meanwhile.
+pub(crate) const PRESIGNED_MAX: usize = 200_000;
+/// Users, tokens or items of a batch that `load` prepares.
+pub(crate) const PREPARED_MAX: u64 = 1_000_000;
+/// Steps of a script of `load`.
+pub(crate) const SCRIPT_STEPS_MAX: usize = 64;
+/// Cookies one journey of `load` keeps.
+pub(crate) const COOKIES_MAX: usize = 64;

@@ -33,22 +33,20 @@ const EXPIRED_AT: u64 = 1_000_000_000;
 /// The time in every bitcoin-auth token.
 const SIGNED_AT: &str = "2026-01-15T12:00:00.000Z";
 
-/// Schemes that tokens are made of.
+/// Schemes that tokens are made of, the default first.
 const SCHEMES: [&str; 7] = ["es256", "rs256", "eddsa", "hs256", "es256k", "brc77", "bsm"];
 
-/// Adds the options of this mode. Those that the command has already mean the same there.
-pub(crate) fn args(mut command: Command) -> Command {
+/// Adds the options of this mode; `--scheme` and `--seed` it shares with the load itself.
+pub(crate) fn args(command: Command) -> Command {
     let option = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("Writing tokens")
     };
     let options = [
         option("emit", "N", "Write a file of N tokens instead of loading a server")
             .value_parser(clap::value_parser!(u64).range(1..)),
-        option("scheme", "SCHEME", "Their signatures").value_parser(SCHEMES).default_value("es256"),
         option("keys", "K", "Keys that sign them in turn")
             .value_parser(clap::value_parser!(u64).range(1..=EMIT_KEYS_MAX))
             .default_value("1"),
-        option("seed", "S", "Where keys and claims come from").default_value("assay"),
         option("invalid", "PERCENT", "How many do not verify")
             .value_parser(clap::value_parser!(f64))
             .default_value("0"),
@@ -58,12 +56,7 @@ pub(crate) fn args(mut command: Command) -> Command {
         option("output", "FILE", "Where the tokens go, one per line"),
         option("jwks-out", "FILE", "Where the public keys go, or the secret of hs256"),
     ];
-    for option in options {
-        if command.get_arguments().all(|known| known.get_id() != option.get_id()) {
-            command = command.arg(option);
-        }
-    }
-    command
+    command.args(options)
 }
 
 /// Whether this mode was asked for.
@@ -84,8 +77,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if !(0.0..=100.0).contains(&invalid) {
         return Err(Failure::Usage(format!("--invalid {invalid} is no percentage; give 0 to 100")));
     }
-    let scheme = text("scheme").unwrap_or_default();
-    let seed = seed(matches);
+    let scheme = text("scheme").unwrap_or(SCHEMES[0]);
+    if !SCHEMES.contains(&scheme) {
+        return Err(Failure::Usage(format!("--scheme {scheme}: tokens are made of {}", SCHEMES.join(", "))));
+    }
+    let seed = text("seed").unwrap_or_default().as_bytes().to_vec();
     let (keys_count, jwks_out) = (number("keys"), text("jwks-out"));
     if scheme == "hs256" && keys_count > 1 {
         return Err(Failure::Usage("hs256 has one secret, not several; leave out --keys".to_owned()));
@@ -115,13 +111,6 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     eprintln!("{count} {scheme} tokens in {output}; verify them with: assay verify {hint} {output}");
     Ok(())
-}
-
-/// A number or a text: whichever the command's own `--seed` is.
-fn seed(matches: &ArgMatches) -> Vec<u8> {
-    let as_text = matches.try_get_one::<String>("seed").ok().flatten().cloned();
-    let as_number = || matches.try_get_one::<u64>("seed").ok().flatten().map(u64::to_string);
-    as_text.or_else(as_number).unwrap_or_default().into_bytes()
 }
 
 fn write(recipe: &Recipe, count: u64, output: &str, interrupt: &Interrupt) -> Result<(), Failure> {
