@@ -31,6 +31,9 @@ const ROUNDS_COUNT: usize = 2_000;
 /// Attempts at a sample that nothing else disturbs.
 const ATTEMPTS_COUNT: usize = 3;
 
+/// Nothing this long stays undisturbed on a busy machine, and nothing is gained by trying.
+const LONG_SAMPLE: Duration = Duration::from_millis(4);
+
 /// What is measured of every contestant.
 pub(crate) struct Sizes {
     /// Signatures per call.
@@ -216,14 +219,14 @@ impl<'g> Race<'g> {
     /// Nanoseconds of one core per operation.
     ///
     /// On a machine that others use too, a sample during which something else had the core is taken again with other
-    /// signatures; after some attempts, the wait is subtracted.
+    /// signatures; after some attempts, and from samples that are longer than a scheduler's slice, the wait is subtracted.
     #[expect(clippy::cast_precision_loss, reason = "a float holds the thousands of a sample exactly")]
     fn sample(&mut self, cell: &Cell, calls: usize) -> Result<f64, Failure> {
         let size = calls * cell.batch;
         let mut attempt = 1;
         loop {
             let (took, waited) = self.attempt(cell, size)?;
-            if waited.is_zero() || attempt == ATTEMPTS_COUNT {
+            if waited.is_zero() || attempt == ATTEMPTS_COUNT || took > LONG_SAMPLE {
                 return Ok(took.saturating_sub(waited).as_nanos() as f64 / (size * cell.threads) as f64);
             }
             attempt += 1;
