@@ -62,8 +62,10 @@ impl Page {
     pub fn table(&mut self, caption: &str, header: &[&str], rows: &[Vec<String>]) -> &mut Self {
         self.leave_charts();
         self.write(format_args!("<div class=\"scroll\"><table><caption>{}</caption>\n<thead><tr>", escaped(caption)));
-        for name in header {
-            self.write(format_args!("<th scope=\"col\">{}</th>", escaped(name)));
+        for (column, name) in header.iter().enumerate() {
+            let is_number = rows.iter().any(|row| row.get(column).is_some_and(|cell| is_number(cell)));
+            let class = if is_number { " class=\"number\"" } else { "" };
+            self.write(format_args!("<th scope=\"col\"{class}>{}</th>", escaped(name)));
         }
         self.body.push_str("</tr></thead>\n<tbody>\n");
         for row in rows {
@@ -71,8 +73,7 @@ impl Page {
             self.body.push_str(if marked.is_some() { "<tr class=\"ours\">" } else { "<tr>" });
             for (column, cell) in row.iter().enumerate() {
                 let cell = if column == 0 { marked.unwrap_or(cell) } else { cell };
-                let is_number = cell.trim_start_matches(['-', '−', '+', '±']).starts_with(|c: char| c.is_ascii_digit());
-                let class = if is_number { " class=\"number\"" } else { "" };
+                let class = if is_number(cell) { " class=\"number\"" } else { "" };
                 self.write(format_args!("<td{class}>{}</td>", escaped(cell)));
             }
             self.body.push_str("</tr>\n");
@@ -86,7 +87,7 @@ impl Page {
         self.enter_charts();
         let colours: Vec<usize> = chart.series.iter().map(|series| self.colour_of(&series.name)).collect();
         let svg = lines::svg(chart, &colours);
-        self.figure(&chart.title, &lines::legend(chart, &colours), &svg);
+        self.figure("lines", &chart.title, &lines::legend(chart, &colours), &svg);
         self
     }
 
@@ -95,7 +96,7 @@ impl Page {
         self.enter_charts();
         let title =
             if chart.unit.is_empty() { chart.title.clone() } else { format!("{}, {}", chart.title, chart.unit) };
-        self.figure(&title, "", &bars::svg(chart));
+        self.figure("bars", &title, "", &bars::svg(chart));
         self
     }
 
@@ -120,9 +121,9 @@ impl Page {
         self
     }
 
-    fn figure(&mut self, title: &str, legend: &str, svg: &str) {
+    fn figure(&mut self, class: &str, title: &str, legend: &str, svg: &str) {
         self.write(format_args!(
-            "<figure><figcaption>{}</figcaption>{legend}<div class=\"scroll\">{svg}</div></figure>\n",
+            "<figure class=\"{class}\"><figcaption>{}</figcaption>{legend}<div class=\"scroll\">{svg}</div></figure>\n",
             escaped(title)
         ));
     }
@@ -152,6 +153,11 @@ impl Page {
     fn write(&mut self, text: std::fmt::Arguments<'_>) {
         self.body.write_fmt(text).expect("a String takes everything");
     }
+}
+
+/// Whether a cell belongs to the right: a figure, or the dash that stands for one.
+fn is_number(cell: &str) -> bool {
+    cell == "–" || cell.trim_start_matches(['-', '−', '+', '±']).starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Text as it may stand in an element or in a quoted attribute. Characters that no document may hold are dropped.

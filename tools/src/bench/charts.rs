@@ -24,7 +24,7 @@ pub(crate) fn page(report: &Report) -> String {
         ("Measured", &format!("{state}, seed {}, {} s", report.seed, number(report.seconds))),
     ]);
     page.text(
-        "One process, interleaved rounds, threads pinned; medians. One signature in eight is broken and every verdict is \
+        "One process, interleaved rounds, threads pinned; medians of the time that a thread had its core. One signature in eight is broken and every verdict is \
          checked. Whiskers run from the 10th to the 90th percentile. Ratio: time per operation beside the best library's; \
          below 1 is faster.",
     );

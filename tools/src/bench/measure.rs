@@ -28,6 +28,12 @@ const ROUNDS_MIN_COUNT: usize = 3;
 /// Rounds beyond this tell nothing new, and samples must not pile up without bound.
 const ROUNDS_COUNT: usize = 2_000;
 
+/// Attempts at a sample that nothing else disturbs.
+const ATTEMPTS_COUNT: usize = 3;
+
+/// Nothing this long stays undisturbed on a busy machine, and nothing is gained by trying.
+const LONG_SAMPLE: Duration = Duration::from_millis(4);
+
 /// What is measured of every contestant.
 pub(crate) struct Sizes {
     /// Signatures per call.
@@ -67,8 +73,8 @@ struct Task<'g> {
     start: std::sync::Arc<Barrier>,
 }
 
-/// The time it took, or the first signature that was judged wrongly.
-type Answer = Result<Duration, usize>;
+/// The time it took and how much of that the thread waited for its core, or the first signature that was judged wrongly.
+type Answer = Result<(Duration, Duration), usize>;
 
 struct Worker<'g> {
     tasks: SyncSender<Task<'g>>,
@@ -111,6 +117,7 @@ fn perform(task: &Task<'_>, expected: &[bool], verdicts: &mut Vec<bool>) -> Answ
     verdicts.clear();
     verdicts.reserve(task.windows.len());
     task.start.wait();
+    let waited = waited_for_core();
     let started = clock::now();
     let mut at = task.windows.start;
     while at < task.windows.end {
@@ -118,12 +125,21 @@ fn perform(task: &Task<'_>, expected: &[bool], verdicts: &mut Vec<bool>) -> Answ
         at += task.batch;
     }
     let took = clock::now().duration_since(started);
+    let waited = waited_for_core().saturating_sub(waited);
     let right = &expected[task.windows.clone()];
     match verdicts.iter().zip(right).position(|(verdict, right)| verdict != right) {
         Some(wrong) => Err(task.windows.start + wrong),
-        None if verdicts.len() == right.len() => Ok(took),
+        None if verdicts.len() == right.len() => Ok((took, waited)),
         None => Err(task.windows.start + verdicts.len()),
     }
+}
+
+/// How long this thread has ever been ready to run while something else had its core. Nothing where the kernel keeps no
+/// account of it.
+fn waited_for_core() -> Duration {
+    let account = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let waited = account.split_whitespace().nth(1).and_then(|ns| ns.parse().ok());
+    Duration::from_nanos(waited.unwrap_or(0))
 }
 
 struct Race<'g> {
@@ -201,27 +217,43 @@ impl<'g> Race<'g> {
     }
 
     /// Nanoseconds of one core per operation.
+    ///
+    /// On a machine that others use too, a sample during which something else had the core is taken again with other
+    /// signatures; after some attempts, and from samples that are longer than a scheduler's slice, the wait is subtracted.
     #[expect(clippy::cast_precision_loss, reason = "a float holds the thousands of a sample exactly")]
     fn sample(&mut self, cell: &Cell, calls: usize) -> Result<f64, Failure> {
+        let size = calls * cell.batch;
+        let mut attempt = 1;
+        loop {
+            let (took, waited) = self.attempt(cell, size)?;
+            if waited.is_zero() || attempt == ATTEMPTS_COUNT || took > LONG_SAMPLE {
+                return Ok(took.saturating_sub(waited).as_nanos() as f64 / (size * cell.threads) as f64);
+            }
+            attempt += 1;
+        }
+    }
+
+    /// The time of all threads together, and how much of it they waited.
+    fn attempt(&mut self, cell: &Cell, size: usize) -> Result<(Duration, Duration), Failure> {
         let contestant = &self.group.contestants[cell.contestant];
         let start = std::sync::Arc::new(Barrier::new(cell.threads));
-        let size = calls * cell.batch;
         for thread in 0..cell.threads {
             let windows = self.draw(size);
             let task = Task { contestant, windows, batch: cell.batch, start: start.clone() };
             self.workers[thread].tasks.send(task).map_err(|_| gone())?;
         }
-        let mut total = Duration::ZERO;
+        let mut total = (Duration::ZERO, Duration::ZERO);
         for worker in &self.workers[..cell.threads] {
-            total += worker.answers.recv().map_err(|_| gone())?.map_err(|signature| {
+            let (took, waited) = worker.answers.recv().map_err(|_| gone())?.map_err(|signature| {
                 Failure::Failed(format!(
                     "{} judged signature {signature} wrongly (it is {}); figures of a wrong answer are worth nothing",
                     contestant.backend,
                     if self.group.expected[signature] { "valid" } else { "invalid" }
                 ))
             })?;
+            total = (total.0 + took, total.1 + waited);
         }
-        Ok(total.as_nanos() as f64 / (size * cell.threads) as f64)
+        Ok(total)
     }
 
     fn draw(&mut self, size: usize) -> Range<usize> {

@@ -28,9 +28,9 @@ pub(crate) fn head(host: &BenchHost) -> String {
     let BenchHost { host, cpu_mhz } = host;
     let clock = cpu_mhz.map_or_else(|| "clock unknown".to_owned(), |mhz| format!("{:.2} GHz", mhz / 1e3));
     let features = if host.cpu_features.is_empty() { "none found".to_owned() } else { host.cpu_features.join(" ") };
-    let dirty_free = host.commit.get(..12).unwrap_or(&host.commit);
+    let commit = host.commit.get(..12).unwrap_or(&host.commit);
     format!(
-        "cpu       {}, {} {}, {clock}\nfeatures  {features}\nbackend   {}\nbuild     {}, commit {dirty_free}\n\
+        "cpu       {}, {} {}, {clock}\nfeatures  {features}\nbackend   {}\nbuild     {}, commit {commit}\n\
          kernel    {}\n\nns/op is what one operation costs one core (median). ratio: ns/op beside the best library's, below 1 is\n\
          faster. ±: median absolute deviation. ops/s, cycles, ratio, scaling are those of the largest batch.\n",
         host.cpu,

@@ -13,8 +13,8 @@ pub enum Scale {
 impl Scale {
     /// Whether a value has a place on this axis.
     pub(super) fn has(self, value: f64) -> bool {
-        // Beyond this, differences of two values are no longer numbers.
-        value.is_finite() && value.abs() < 1e300 && (self == Self::Linear || value > 0.0)
+        // Beyond these, differences and ratios of two values are no longer numbers.
+        value.is_finite() && value.abs() < 1e300 && (self == Self::Linear || value > 1e-300)
     }
 }
 
@@ -43,7 +43,7 @@ impl Axis {
             low = low.min(0.0);
             high = high.max(0.0);
         }
-        if low >= high {
+        if high - low < 1e-280 && (scale == Scale::Linear || low >= high) {
             // One value only: it stands in the middle.
             let around = if scale == Scale::Log { low * 0.5 } else { (low.abs() * 0.5).max(0.5) };
             (low, high) = (low - around, high + around);
