@@ -3,7 +3,7 @@
 //! * [`generator`]: a closed-loop HTTP/1.1 load generator: one thread, one epoll, no allocation per request.
 //! * [`request`], [`response`]: what it sends, serialised once, and the little of the answer it reads.
 //! * [`figures`]: what one run measured.
-//! * [`server`], [`host`]: the processes under load, and the machine they ran on.
+//! * [`server`]: the processes under load; `assay_tools::host` knows the machine they ran on.
 //! * [`workload`]: the questions of `record`: tokens, batches, sign-ins.
 //!
 //! Results go to `benches/record/`, with host, kernel, compiler, commit and command.
@@ -12,7 +12,6 @@
 
 pub mod figures;
 pub mod generator;
-pub mod host;
 pub mod request;
 pub mod response;
 pub mod server;

@@ -8,6 +8,7 @@
 //! * [`load`]: how many logins, how many introspections, does a server manage?
 //! * [`verify`]: a file of signatures in, verdicts out.
 //! * [`command_line`], [`failure`], [`interrupt`]: how a tool is called and how it ends.
+//! * [`host`], [`page`]: the machine a figure was measured on, and the page that shows it.
 //! * [`bitcoin_sign`], [`admin_client`], [`clock`]: what the tools and the server's own commands share.
 #![forbid(unsafe_code)]
 
@@ -20,8 +21,10 @@ pub mod bitcoin_sign;
 pub mod clock;
 pub mod command_line;
 pub mod failure;
+pub mod host;
 pub mod interrupt;
 mod limits;
+pub mod page;
 
 /// The subcommands of this crate, in the order of `--help`.
 pub const SUBCOMMANDS: &[command_line::Subcommand] =

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use assay_benches::generator::{Extent, Load, run};
-use assay_benches::host::pin_to_core;
 use assay_benches::request::{get, post};
+use assay_tools::host::pin_to_core;
 use clap::Parser;
 
 /// Closed-loop HTTP/1.1 load from one thread.

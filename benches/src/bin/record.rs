@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use assay_benches::host::{Host, pin_to_core};
 use assay_benches::server::{Place, Server};
 use assay_benches::workload::{Bench, Extents, Measured, Question};
+use assay_tools::host::{Host, pin_to_core};
 use clap::Parser;
 use serde::Serialize;
 use time::OffsetDateTime;

@@ -13,6 +13,10 @@ pub struct Host {
     pub cpu: String,
     /// Cores this process may use.
     pub cores: usize,
+    /// What the processor can do that cryptography gains by, as the kernel names it.
+    pub features: Vec<String>,
+    /// The arithmetic that the engine chose on this machine.
+    pub backend: String,
     /// Name and release.
     pub kernel: String,
     /// `rustc --version`.
@@ -21,6 +25,41 @@ pub struct Host {
     pub commit: String,
     /// The work tree held changes that are in no commit.
     pub uncommitted_changes: bool,
+}
+
+/// Processor features that one backend or another makes use of.
+const FEATURES: [&str; 16] = [
+    "sse4_1",
+    "ssse3",
+    "aes",
+    "pclmulqdq",
+    "avx",
+    "avx2",
+    "bmi1",
+    "bmi2",
+    "adx",
+    "sha_ni",
+    "vaes",
+    "avx512f",
+    "avx512vl",
+    "avx512ifma",
+    "neon",
+    "asimd",
+];
+
+/// What this program was built with and from. The record of the benches asks at run time instead, because it builds what
+/// it measures.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Build {
+    /// `rustc --version`.
+    pub compiler: &'static str,
+    /// Of the source tree, `unknown` if it was built outside of one.
+    pub commit: &'static str,
+}
+
+impl Build {
+    /// Of this very program.
+    pub const THIS: Build = Build { compiler: env!("ASSAY_BUILD_COMPILER"), commit: env!("ASSAY_BUILD_COMMIT") };
 }
 
 impl Host {
@@ -32,6 +71,8 @@ impl Host {
         Host {
             cpu: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
+            features: features(&cpuinfo),
+            backend: assay_engine::Backend::detect().name().to_owned(),
             kernel: said("uname", &["-sr"]),
             compiler: said("rustc", &["--version"]),
             commit: said("git", &["rev-parse", "HEAD"]),
@@ -71,6 +112,14 @@ pub fn cpu_seconds(pid: u32) -> Option<f64> {
     (ticks.len() == 2).then(|| ticks.iter().sum::<f64>() / 100.0)
 }
 
+/// Features from the text of `/proc/cpuinfo`: `flags` on x86, `Features` on Arm.
+fn features(cpuinfo: &str) -> Vec<String> {
+    let line = cpuinfo.lines().find(|line| line.starts_with("flags") || line.starts_with("Features"));
+    let found: Vec<&str> =
+        line.and_then(|line| line.split_once(':')).map_or(Vec::new(), |(_, all)| all.split_whitespace().collect());
+    FEATURES.iter().filter(|feature| found.contains(feature)).map(|&feature| feature.to_owned()).collect()
+}
+
 /// What a command printed, or `unknown` if it failed or printed nothing.
 fn said(command: &str, arguments: &[&str]) -> String {
     let output = Command::new(command).args(arguments).output().ok().filter(|output| output.status.success());
@@ -87,6 +136,13 @@ mod tests {
         let host = Host { cpu: "AMD EPYC 9R14 (x)".to_owned(), cores: 2, ..Host::read() };
         assert_eq!(host.label(), "amd-epyc-9r14-x-2-cores");
         assert_eq!(said("false", &[]), "unknown");
+    }
+
+    #[test]
+    fn features_are_those_that_matter() {
+        assert_eq!(features("model name : x\nflags\t: fpu adx avx2 sha_ni\n"), ["avx2", "adx", "sha_ni"]);
+        assert!(features("").is_empty());
+        assert!(!Build::THIS.compiler.is_empty() && !Build::THIS.commit.is_empty());
     }
 
     #[test]
