@@ -266,7 +266,7 @@ fn judge(report: &Report, rate: f64, slo_ms: f64) -> Trial {
         Some("errors")
     } else if latency.p99 > slo_ms {
         // A generator that is late itself says nothing about the server.
-        Some(if report.generator_delay_ms.p99 > slo_ms { "generator" } else { "p99" })
+        Some(if report.generator_delay_ms.p99 > latency.p99 / 2.0 { "generator" } else { "p99" })
     } else if (report.completed as f64) < 0.95 * report.intended as f64 {
         Some("rate")
     } else {

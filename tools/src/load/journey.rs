@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(
             String::from_utf8(request.to("h:1").wire.clone()).unwrap(),
             "POST /token HTTP/1.1\r\nhost: h:1\r\naccept: */*\r\ncontent-type: application/x-www-form-urlencoded\r\n\
-             content-length: 17\r\n\r\na=b%20c&d=%C3%A9%26"
+             content-length: 19\r\n\r\na=b%20c&d=%C3%A9%26"
         );
         assert_eq!(Request::new(0, "GET", "/x").to("h").wire, b"GET /x HTTP/1.1\r\nhost: h\r\n\r\n");
     }

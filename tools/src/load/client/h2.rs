@@ -144,7 +144,7 @@ async fn slot(desk: Rc<Desk>, line: Rc<Line>, wire: Wire) {
                 }
                 Ok(Err(kind)) => {
                     // A broken connection is dropped; a refused stream leaves it as it is.
-                    line.sender.lock().await.take_if(|sender| is_broken(sender));
+                    line.sender.lock().await.take_if(is_broken);
                     fail(&desk, &active, kind);
                     break;
                 }
