@@ -12,7 +12,6 @@ use crate::figures::Figures;
 use crate::generator::{Extent, Load, fetch, run};
 use crate::request::post;
 use crate::server::{Credentials, Server};
-use assay_tools::host::cpu_seconds;
 
 /// Tokens that are introspected again and again, and tokens in one batch.
 pub const TOKENS: usize = 1_000;
