@@ -4,7 +4,7 @@
 //! Stands beside the gateway, not on it: no RocksDB, no server. `cli` puts these subcommands into the one binary;
 //! `assay-tools` is the same three without the server, which builds in two minutes.
 //!
-//! * [`bench`]: what does verification cost on this machine?
+//! * [`mod@bench`]: what does verification cost on this machine?
 //! * [`load`]: how many logins, how many introspections, does a server manage?
 //! * [`verify`]: a file of signatures in, verdicts out.
 //! * [`command_line`], [`failure`], [`interrupt`]: how a tool is called and how it ends.
