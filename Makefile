@@ -62,6 +62,7 @@ conformance: setup-test ## published clients, unmodified, against the server; it
 	cargo build --release --locked $(FULL) --bins
 	tests/conformance/run.sh
 	tests/conformance/schemathesis.sh
+	tests/conformance/load-oidc-provider.sh
 
 differential: ## DIFFERENTIAL_COUNT signatures (10^7) per curve: every backend against libsecp256k1 and AWS-LC
 	ASSAY_DIFFERENTIAL_COUNT=$(DIFFERENTIAL_COUNT) cargo test --release --locked -p assay-engine --test kernels agree -- --nocapture
