@@ -1,8 +1,8 @@
 //! `assay load`: how many logins, how many introspections, does a server manage?
 //!
-//! In the order of a run: [`options`] are read, [`prepare`] makes tokens and signatures, [`worker`]s drive [`client`]s, which
-//! carry the [`journey`]s of a [`scenario`] (or a [`script`]) as a [`shift`] lets them, at a [`pace`]; a [`tally`] counts,
-//! a [`report`] tells.
+//! In the order of a run: `options` are read, `prepare` makes tokens and signatures, `worker`s drive `client`s, which
+//! carry the `journey`s of a `scenario` (or a `script`) as a `shift` lets them, at a `pace`; a `tally` counts,
+//! a `report` tells.
 
 mod client;
 mod emit;
