@@ -14,7 +14,7 @@ RELEASE_DIR := $(CARGO_TARGET_DIR)/release
 # Crates tested without RocksDB (dev profile: debug assertions and overflow checks are on) …
 PURE := -p assay-kernels -p assay-engine -p assay-oauth -p assay-storage --no-default-features
 # … and those that need it, or whose many dependencies the binary compiles in the release profile anyway (the tools). One
-# list for build, test and docs, so that features resolve the same way each time.
+# list for build, test and docs, and always `--bins --examples`, so that features resolve the same way each time.
 FULL := -p assay-storage -p assay-gateway -p assay-tools -p assay -p assay-benches -p assay-tests
 
 # cargo-nextest when it is there: it runs test binaries side by side and names the slow ones.
@@ -59,7 +59,7 @@ test-full: ## storage, gateway, command line, end-to-end, tidy; release profile
 	$(TEST) --release --locked $(FULL)
 
 conformance: setup-test ## published clients, unmodified, against the server; its admin interface against its OpenAPI document
-	cargo build --release --locked $(FULL) --bins
+	cargo build --release --locked $(FULL) --bins --examples
 	tests/conformance/run.sh
 	tests/conformance/schemathesis.sh
 	tests/conformance/load-oidc-provider.sh
@@ -78,11 +78,11 @@ fuzz-smoke: ## every fuzz target for a moment, on the stable toolchain
 	cargo run --release --manifest-path fuzz/Cargo.toml --bin smoke
 
 crash: setup-test ## kill -9 the real server CRASH_ROUNDS times (300) on each runtime and look for lost or repeated writes
-	cargo build --release --locked $(FULL) --bins
+	cargo build --release --locked $(FULL) --bins --examples
 	ASSAY_TEST_CRASH_ROUNDS=$(CRASH_ROUNDS) cargo test --release --locked $(FULL) --test e2e crash -- --nocapture
 
 soak: setup-test ## the long form of the revocation race: 10^5 rounds on each runtime
-	cargo build --release --locked $(FULL) --bins
+	cargo build --release --locked $(FULL) --bins --examples
 	ASSAY_LONG=1 cargo test --release --locked $(FULL) --test e2e attack_83 -- --nocapture --test-threads=1
 
 bench: setup ## criterion benches, one file per question

@@ -1,12 +1,15 @@
 //! `assay load` as people run it, against small servers on loopback that misbehave on purpose.
 
 mod server;
+#[path = "../terminal/mod.rs"]
+mod terminal;
 
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use server::{Reply, Server};
+use terminal::OnTerminal;
 
 fn command(target: &str, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_assay-tools"));
@@ -237,4 +240,18 @@ fn the_schema_is_documented() {
     }
     let printed: std::collections::BTreeSet<&str> = printed.iter().map(String::as_str).collect();
     assert_eq!(printed, documented);
+}
+
+/// A line for a person, once a second; the other tests see that there is none in a pipe. Ctrl-C ends a run that would
+/// last a minute and prints what was measured.
+#[test]
+fn a_terminal_sees_the_run() {
+    let server = Server::start(|_| Reply::ok("{}"));
+    let mut running = OnTerminal::start(command(&server.origin, "get --connections 2 --duration 60s --warm-up 0s"));
+    running.wait_for("no errors");
+    let pid = running.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("kill runs").success());
+    let ended = running.end();
+    assert!(ended.status.success() && ended.terminal.contains("60 s"), "{ended:?}");
+    assert!(ended.stdout.starts_with("throughput  "), "{ended:?}");
 }
