@@ -1,9 +1,11 @@
 //! Feeds every target seeded inputs on the stable toolchain: seeds, mutated seeds, random bytes.
 //!
 //! `smoke [ITERATIONS] [SEED] [TARGET]`. A failure prints target, seed and input, and the exit code is 101.
+//! `smoke --seeds DIRECTORY` only writes every target's seeds to a directory of its name, where libFuzzer finds them.
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::ExitCode;
 
 use assay_fuzz::{TARGETS, Target};
@@ -12,7 +14,16 @@ const ITERATIONS: u64 = 2_000;
 const INPUT_BYTES_MAX: usize = 1_024;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|argument| argument == "--seeds").is_some() {
+        return match arguments.next().map(|directory| write_seeds(Path::new(&directory))) {
+            Some(Ok(())) => ExitCode::SUCCESS,
+            given => {
+                eprintln!("smoke --seeds DIRECTORY: {given:?}");
+                ExitCode::from(2)
+            }
+        };
+    }
     let mut number = |default| arguments.next().map_or(Ok(default), |argument| argument.parse::<u64>());
     let (Ok(iterations), Ok(seed)) = (number(ITERATIONS), number(0x00a5_5a41)) else {
         eprintln!("usage: smoke [ITERATIONS] [SEED] [TARGET]");
@@ -21,6 +32,7 @@ fn main() -> ExitCode {
     let only = arguments.next();
     for target in TARGETS {
         if only.as_ref().is_none_or(|only| only == target.name) {
+            let iterations = iterations.div_ceil(target.cost);
             if let Err(input) = run(target, iterations, &mut Rng(seed)) {
                 eprintln!("{} failed, seed {seed}, input {}", target.name, hex(&input));
                 return ExitCode::from(101);
@@ -29,6 +41,17 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+fn write_seeds(directory: &Path) -> std::io::Result<()> {
+    for target in TARGETS {
+        let directory = directory.join(target.name);
+        std::fs::create_dir_all(&directory)?;
+        for (index, seed) in (target.seeds)().iter().enumerate() {
+            std::fs::write(directory.join(format!("seed-{index:04}")), seed)?;
+        }
+    }
+    Ok(())
 }
 
 /// Gives the input that failed.
