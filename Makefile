@@ -30,7 +30,7 @@ FUZZ_SECONDS ?= 600
 DIFFERENTIAL_COUNT ?= 10000000
 SHORT_DIFFERENTIAL_COUNT ?= 50000
 
-.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz clean-data
+.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz hardened clean-data
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -124,9 +124,13 @@ doc: setup ## rustdoc, warnings as errors
 
 fuzz: setup ## each libFuzzer target for FUZZ_SECONDS (600); needs cargo-fuzz and a nightly toolchain
 	@command -v cargo-fuzz >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
+	cargo run --release --manifest-path fuzz/Cargo.toml --bin smoke -- --seeds fuzz/corpus
 	for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run --features libfuzzer "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
 	done
+
+hardened: setup ## kernels under Miri, kernels and engine under address sanitizer (ARGS="miri" or "asan"); needs nightly
+	@scripts/hardened.sh $(ARGS)
 
 clean-data: ## remove ./data, the database that `make serve` made
 	rm -rf -- "$(CURDIR)/data"

