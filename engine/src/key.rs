@@ -17,8 +17,7 @@ pub struct VerifyKey(Arc<Inner>);
 
 pub(crate) enum Inner {
     Ed25519(Ed25519PublicKey),
-    /// Boxed: its two precomputed hash states are twenty times the size of the others.
-    Hmac(Box<HmacKey>),
+    Hmac(HmacKey),
     P256(P256PublicKey),
     Rsa(RsaPublicKey),
     SchnorrXOnly(XOnlyPublicKey),
@@ -161,7 +160,7 @@ impl VerifyKey {
     /// # Errors
     /// [`KeyError::Malformed`] if it is shorter.
     pub fn hmac(secret: &[u8]) -> Result<Self, KeyError> {
-        Ok(Self::wrap(Inner::Hmac(Box::new(HmacKey::from_bytes(secret)?))))
+        Ok(Self::wrap(Inner::Hmac(HmacKey::from_bytes(secret)?)))
     }
 
     /// What this key is.

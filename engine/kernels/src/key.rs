@@ -4,7 +4,7 @@
 //! the result, or copy it where it is 64 bytes of coordinates.
 
 use crate::limits::{RSA_EXPONENT_BITS_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
-use aws_lc_rs::hmac;
+use crate::portable::hmac::Prepared;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
 };
@@ -205,7 +205,7 @@ fn bit_length(bytes: &[u8]) -> Option<usize> {
 
 /// A symmetric HMAC-SHA-256 key.
 #[derive(Clone)]
-pub struct HmacKey(pub(crate) hmac::Key);
+pub struct HmacKey(pub(crate) Prepared);
 
 /// Shortest HMAC-SHA-256 key accepted, in bytes (RFC 7518 §3.2: at least the hash output).
 pub const HMAC_KEY_BYTES_MIN: usize = 32;
@@ -219,7 +219,7 @@ impl HmacKey {
         if bytes.len() < HMAC_KEY_BYTES_MIN {
             return Err(InvalidKey);
         }
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, bytes)))
+        Ok(Self(Prepared::new(bytes)))
     }
 }
 
