@@ -60,7 +60,11 @@ impl SchemeId {
     /// The name used in metrics and reports.
     #[must_use]
     pub fn name(self) -> &'static str {
-        ALL[self as usize].name
+        self.row().name
+    }
+
+    pub(crate) fn row(self) -> &'static Scheme {
+        &ALL[self as usize]
     }
 }
 
@@ -98,6 +102,19 @@ fn run<'a, K>(
     parse: impl Fn(&'a Job) -> Result<K, Reject>,
     kernel: impl FnOnce(&[K], &mut [bool]),
 ) {
+    let verdict = |matches| if matches { Verdict::Valid } else { Verdict::Invalid(Reject::Mismatch) };
+    // A lone job does without the lists.
+    if let ([job], [only]) = (jobs, &mut *verdicts) {
+        *only = match parse(job) {
+            Ok(kernel_job) => {
+                let mut matches = [false];
+                kernel(&[kernel_job], &mut matches);
+                verdict(matches[0])
+            }
+            Err(reject) => Verdict::Invalid(reject),
+        };
+        return;
+    }
     let mut kernel_jobs = Vec::with_capacity(jobs.len());
     let mut positions = Vec::with_capacity(jobs.len());
     for (position, job) in jobs.iter().enumerate() {
@@ -112,7 +129,7 @@ fn run<'a, K>(
     let mut matches = vec![false; kernel_jobs.len()];
     kernel(&kernel_jobs, &mut matches);
     for (position, matches) in positions.into_iter().zip(matches) {
-        verdicts[position] = if matches { Verdict::Valid } else { Verdict::Invalid(Reject::Mismatch) };
+        verdicts[position] = verdict(matches);
     }
 }
 

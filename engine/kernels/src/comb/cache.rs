@@ -81,6 +81,16 @@ impl<C: Curve> Cache<C> {
         Found { tables, candidate }
     }
 
+    /// [`Self::look_up`] for one job, without lists: the table of its key, or whether the key has earned one.
+    pub(crate) fn look_up_one(&self, key: &[u8]) -> Result<Arc<Table<C>>, bool> {
+        let kept = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(kept) = kept.get(key) else {
+            return Err(self.seen_often(key));
+        };
+        kept.uses.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::clone(&kept.table))
+    }
+
     /// Counts one sight. Concurrent sights may lose a count, which only delays a table.
     fn seen_often(&self, key: &[u8]) -> bool {
         let hash = self.hasher.hash_one(key);
@@ -208,6 +218,25 @@ mod tests {
             assert!(kept.len() <= 4 && kept.values().map(|kept| kept.table.bytes()).sum::<usize>() <= cache.bytes_max);
         }
         assert!(sights(&cache, 1).tables[0].is_some() && sights(&cache, 2).tables[0].is_some());
+    }
+
+    #[test]
+    fn one_job_counts_like_a_batch() {
+        let cache = cache(2);
+        let name = 7_u32.to_be_bytes();
+        for sight in 1..SIGHTS_MIN {
+            let candidate = match sight % 2 {
+                0 => sights(&cache, 7).candidate.is_some(),
+                _ => cache.look_up_one(&name).err() != Some(false),
+            };
+            assert!(!candidate, "{sight}");
+        }
+        assert_eq!(cache.look_up_one(&name).err(), Some(true));
+        assert_eq!(cache.look_up_one(&name).err(), Some(false), "the count starts again");
+        assert!(cache.insert(&name, table(), false));
+        assert!(cache.look_up_one(&name).is_ok() && sights(&cache, 7).tables[0].is_some());
+        let kept = cache.tables.read().expect("not poisoned");
+        assert_eq!(kept.get(name.as_slice()).expect("kept").uses.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -251,6 +251,20 @@ fn is_x_mod_n<C: Curve>(r: &[u8; 32], x: &Limbs) -> bool {
 /// One verdict per job, in order.
 fn judge<J: CombJob>(jobs: &[J], verdicts: &mut [bool]) {
     let tables = J::Curve::tables();
+    if let [job] = jobs {
+        match tables.keys.look_up_one(job.key().as_ref()) {
+            Ok(table) => {
+                judge_hot::<J, Single<<J::Curve as Curve>::Field>>(jobs, &[Some(table)], &[0], verdicts);
+            }
+            Err(has_earned_one) => {
+                verdicts[0] = job.verify_alone();
+                if has_earned_one {
+                    build_table(job);
+                }
+            }
+        }
+        return;
+    }
     let found = tables.keys.look_up(jobs.iter().map(J::key));
     let mut positions = Vec::with_capacity(jobs.len());
     for (position, (job, table)) in jobs.iter().zip(&found.tables).enumerate() {
@@ -262,10 +276,14 @@ fn judge<J: CombJob>(jobs: &[J], verdicts: &mut [bool]) {
     if !positions.is_empty() {
         judge_hot::<J, Single<<J::Curve as Curve>::Field>>(jobs, &found.tables, &positions, verdicts);
     }
-    if let Some(job) = found.candidate.map(|position| &jobs[position])
-        && let Some(table) = job.point().and_then(|point| Table::new(&point, KEY_WINDOW_BITS))
-    {
-        tables.keys.insert(job.key().as_ref(), table, false);
+    if let Some(position) = found.candidate {
+        build_table(&jobs[position]);
+    }
+}
+
+fn build_table<J: CombJob>(job: &J) {
+    if let Some(table) = job.point().and_then(|point| Table::new(&point, KEY_WINDOW_BITS)) {
+        J::Curve::tables().keys.insert(job.key().as_ref(), table, false);
     }
 }
 
