@@ -3,7 +3,8 @@
 //!
 //! All draws of a group come from one cursor that walks through the pool, so two contestants, two threads or two rounds
 //! never share a window until the pool has been walked through; by then thousands of other signatures have trained the
-//! branch predictor. Every round visits every batch size and thread count, and each begins with another contestant.
+//! branch predictor. Every round visits every batch size and thread count. Whoever comes after a contestant that runs the
+//! same code finds it in the caches, so the order turns around with every round.
 
 use std::ops::Range;
 use std::sync::Barrier;
@@ -186,13 +187,13 @@ impl<'g> Race<'g> {
             samples.calls = self.calls(&samples.cell, ns, contestants);
         }
         for round in 0..ROUNDS_COUNT {
-            // Contestants of one cell stand side by side; each round begins with another of them.
+            // Contestants of one cell stand side by side.
             for row in cells.chunks_mut(contestants) {
                 for turn in 0..contestants {
                     if interrupt.is_set() {
                         return Ok(summed(cells));
                     }
-                    let samples = &mut row[(turn + round) % contestants];
+                    let samples = &mut row[place(round, turn, contestants)];
                     let ns = self.sample(&samples.cell, samples.calls)?;
                     samples.ns_per_op.push(ns);
                 }
@@ -267,6 +268,13 @@ impl<'g> Race<'g> {
     }
 }
 
+/// Who has this turn: all of them in a circle, in one direction and then in the other, each pair of rounds from the next
+/// place. So each begins equally often, and has either neighbour before it equally often.
+fn place(round: usize, turn: usize, contestants: usize) -> usize {
+    let forward = round.is_multiple_of(2);
+    (round / 2 + if forward { turn } else { contestants - turn }) % contestants
+}
+
 fn gone() -> Failure {
     Failure::Failed("a measuring thread ended early; that is a defect, please report it".to_owned())
 }
@@ -300,6 +308,26 @@ mod tests {
         for cell in cells {
             let summary = cell.summary.expect("three rounds at least");
             assert!(summary.rounds >= ROUNDS_MIN_COUNT && summary.min > 0.0 && summary.min <= summary.median);
+        }
+    }
+
+    #[test]
+    fn nobody_always_comes_after_the_same() {
+        for contestants in 1..6 {
+            let mut firsts = vec![0; contestants];
+            let mut after = vec![vec![0; contestants]; contestants];
+            for round in 0..2 * contestants {
+                let turns: Vec<usize> = (0..contestants).map(|turn| place(round, turn, contestants)).collect();
+                firsts[turns[0]] += 1;
+                turns.windows(2).for_each(|pair| after[pair[0]][pair[1]] += 1);
+                let mut sorted = turns;
+                sorted.sort_unstable();
+                assert!(sorted.into_iter().eq(0..contestants), "each has one turn");
+            }
+            assert!(firsts.iter().all(|count| *count == 2));
+            for one in 0..contestants {
+                assert!((0..contestants).all(|other| after[one][other] == after[other][one]), "{contestants}");
+            }
         }
     }
 
