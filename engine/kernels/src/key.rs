@@ -6,7 +6,7 @@
 use crate::limits::{RSA_EXPONENT_BITS_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 use crate::portable::hmac::Prepared;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_ASN1, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
 };
 
 /// The bytes are not a key of this kind, or not one we accept.
@@ -88,7 +88,7 @@ impl P256PublicKey {
             (33, Some(0x02 | 0x03)) | (65, Some(0x04)) => {}
             _ => return Err(InvalidKey),
         }
-        ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, bytes).map(Self).map_err(|_| InvalidKey)
+        ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, bytes).map(Self).map_err(|_| InvalidKey)
     }
 
     /// The SEC 1 bytes this key was parsed from.
