@@ -4,6 +4,8 @@
 //! instruction" is a type error instead of a comment. Detection covers the operating system too: `std` reads
 //! XCR0, so a kernel that does not save the wide registers counts as a CPU without them.
 
+use std::sync::LazyLock;
+
 /// Proof that AVX-512 F, DQ, BW, VL, IFMA and VBMI2 exist on this machine and are enabled by the system.
 ///
 /// The field is private and there is no constructor besides [`detect`]:
@@ -57,18 +59,20 @@ pub(crate) fn prefetch<T>(value: &T) {
 
 /// Which arithmetic answers, chosen once per process and passed to every batch function.
 ///
-/// A vector backend adds a variant holding its witness (`Avx512(Avx512Ifma)`), which makes the compiler point at
-/// every dispatch in `lib.rs`.
+/// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: no machine with the instructions has run the suite or
+/// the bench. There, `available` lists it, so every conformance test covers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// libsecp256k1 and AWS-LC, one signature after the other.
     Portable,
     /// Comb tables for keys seen often, in ordinary integers on any CPU; everything else as [`Backend::Portable`].
     Tables,
+    /// The tables in eight lanes of AVX-512 IFMA.
+    Avx512(Avx512Ifma),
 }
 
 impl Backend {
-    /// The fastest backend this machine can run.
+    /// The fastest backend that has been proven on a machine like this.
     #[must_use]
     pub fn detect() -> Self {
         Self::Tables
@@ -77,7 +81,11 @@ impl Backend {
     /// Every backend this machine can run, slowest first; the conformance suite iterates it.
     #[must_use]
     pub fn available() -> &'static [Self] {
-        &[Self::Portable, Self::Tables]
+        static AVAILABLE: LazyLock<Vec<Backend>> = LazyLock::new(|| {
+            let wide = detect().avx512_ifma.map(Backend::Avx512);
+            [Backend::Portable, Backend::Tables].into_iter().chain(wide).collect()
+        });
+        &AVAILABLE
     }
 
     /// The name used in logs and metrics.
@@ -86,6 +94,7 @@ impl Backend {
         match self {
             Self::Portable => "portable",
             Self::Tables => "tables",
+            Self::Avx512(_) => "avx512",
         }
     }
 
@@ -99,6 +108,7 @@ impl Backend {
     pub const fn batch_jobs_count(self) -> usize {
         match self {
             Self::Portable | Self::Tables => 16,
+            Self::Avx512(_) => 128,
         }
     }
 }

@@ -19,6 +19,7 @@
 //! * Names end in `_vartime`: all inputs of signature verification are public. HMAC is the exception and says so.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod avx512;
 mod comb;
 pub mod cpu;
 mod field;
@@ -48,7 +49,7 @@ pub fn prepare_base_points(backend: Backend) {
 pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) -> bool {
     match backend {
         Backend::Portable => false,
-        Backend::Tables => comb::prepare_secp256k1(public_key),
+        Backend::Tables | Backend::Avx512(_) => comb::prepare_secp256k1(public_key),
     }
 }
 
@@ -56,7 +57,7 @@ pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) 
 pub fn prepare_p256_key(backend: Backend, public_key: &P256PublicKey) -> bool {
     match backend {
         Backend::Portable => false,
-        Backend::Tables => comb::prepare_p256(public_key),
+        Backend::Tables | Backend::Avx512(_) => comb::prepare_p256(public_key),
     }
 }
 
@@ -68,7 +69,8 @@ pub fn verify_ecdsa_secp256k1_vartime(backend: Backend, jobs: &[EcdsaSecp256k1Jo
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
         Backend::Portable => portable::secp256k1::verify_ecdsa_vartime(jobs, verdicts),
-        Backend::Tables => comb::verify_ecdsa_secp256k1(jobs, verdicts),
+        Backend::Tables => comb::verify_ecdsa_secp256k1(None, jobs, verdicts),
+        Backend::Avx512(witness) => comb::verify_ecdsa_secp256k1(Some(witness), jobs, verdicts),
     }
 }
 
@@ -80,7 +82,8 @@ pub fn verify_bip340_vartime(backend: Backend, jobs: &[Bip340Job<'_>], verdicts:
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
         Backend::Portable => portable::secp256k1::verify_bip340_vartime(jobs, verdicts),
-        Backend::Tables => comb::verify_bip340(jobs, verdicts),
+        Backend::Tables => comb::verify_bip340(None, jobs, verdicts),
+        Backend::Avx512(witness) => comb::verify_bip340(Some(witness), jobs, verdicts),
     }
 }
 
@@ -92,7 +95,8 @@ pub fn verify_ecdsa_p256_vartime(backend: Backend, jobs: &[EcdsaP256Job<'_>], ve
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
         Backend::Portable => portable::p256::verify_ecdsa_vartime(jobs, verdicts),
-        Backend::Tables => comb::verify_ecdsa_p256(jobs, verdicts),
+        Backend::Tables => comb::verify_ecdsa_p256(None, jobs, verdicts),
+        Backend::Avx512(witness) => comb::verify_ecdsa_p256(Some(witness), jobs, verdicts),
     }
 }
 
@@ -103,7 +107,7 @@ pub fn verify_ecdsa_p256_vartime(backend: Backend, jobs: &[EcdsaP256Job<'_>], ve
 pub fn verify_ed25519_vartime(backend: Backend, jobs: &[Ed25519Job<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
-        Backend::Portable | Backend::Tables => portable::ed25519::verify_vartime(jobs, verdicts),
+        Backend::Portable | Backend::Tables | Backend::Avx512(_) => portable::ed25519::verify_vartime(jobs, verdicts),
     }
 }
 
@@ -114,7 +118,9 @@ pub fn verify_ed25519_vartime(backend: Backend, jobs: &[Ed25519Job<'_>], verdict
 pub fn verify_rsa_pkcs1_sha256_vartime(backend: Backend, jobs: &[RsaJob<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
-        Backend::Portable | Backend::Tables => portable::rsa::verify_pkcs1_sha256_vartime(jobs, verdicts),
+        Backend::Portable | Backend::Tables | Backend::Avx512(_) => {
+            portable::rsa::verify_pkcs1_sha256_vartime(jobs, verdicts)
+        }
     }
 }
 
@@ -125,6 +131,6 @@ pub fn verify_rsa_pkcs1_sha256_vartime(backend: Backend, jobs: &[RsaJob<'_>], ve
 pub fn verify_hmac_sha256(backend: Backend, jobs: &[HmacJob<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
     match backend {
-        Backend::Portable | Backend::Tables => portable::hmac::verify_sha256(jobs, verdicts),
+        Backend::Portable | Backend::Tables | Backend::Avx512(_) => portable::hmac::verify_sha256(jobs, verdicts),
     }
 }

@@ -13,6 +13,7 @@ mod table;
 mod tree;
 mod verify;
 
+pub(crate) use lanes::{LaneMask, Lanes};
 pub(crate) use verify::{
     prepare_base_points, prepare_p256, prepare_secp256k1, verify_bip340, verify_ecdsa_p256, verify_ecdsa_secp256k1,
 };

@@ -11,7 +11,9 @@ use super::lanes::{Lanes, Single};
 use super::recode::{Digits, windows_count};
 use super::table::{GENERATOR_WINDOW_BITS, KEY_WINDOW_BITS, Table};
 use super::tree::{Denominators, Forest, join, sum_rows};
-use crate::cpu::prefetch;
+#[cfg(target_arch = "x86_64")]
+use crate::avx512::Ifma;
+use crate::cpu::{Avx512Ifma, prefetch};
 use crate::field::{Entry, Field, Limbs, Modulus, Montgomery, from_be_bytes, is_below, sub_borrow};
 use crate::job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1Job};
 use crate::key::{P256PublicKey, Secp256k1PublicKey};
@@ -21,18 +23,18 @@ use crate::portable;
 const CHUNK_TERMS_COUNT: usize = 64;
 
 /// See [`crate::verify_ecdsa_secp256k1_vartime`].
-pub(crate) fn verify_ecdsa_secp256k1(jobs: &[EcdsaSecp256k1Job], verdicts: &mut [bool]) {
-    judge(jobs, verdicts);
+pub(crate) fn verify_ecdsa_secp256k1(wide: Option<Avx512Ifma>, jobs: &[EcdsaSecp256k1Job], verdicts: &mut [bool]) {
+    judge(wide, jobs, verdicts);
 }
 
 /// See [`crate::verify_ecdsa_p256_vartime`].
-pub(crate) fn verify_ecdsa_p256(jobs: &[EcdsaP256Job<'_>], verdicts: &mut [bool]) {
-    judge(jobs, verdicts);
+pub(crate) fn verify_ecdsa_p256(wide: Option<Avx512Ifma>, jobs: &[EcdsaP256Job<'_>], verdicts: &mut [bool]) {
+    judge(wide, jobs, verdicts);
 }
 
 /// See [`crate::verify_bip340_vartime`].
-pub(crate) fn verify_bip340(jobs: &[Bip340Job<'_>], verdicts: &mut [bool]) {
-    judge(jobs, verdicts);
+pub(crate) fn verify_bip340(wide: Option<Avx512Ifma>, jobs: &[Bip340Job<'_>], verdicts: &mut [bool]) {
+    judge(wide, jobs, verdicts);
 }
 
 /// See [`crate::prepare_base_points`].
@@ -249,7 +251,7 @@ fn is_x_mod_n<C: Curve>(r: &[u8; 32], x: &Limbs) -> bool {
 }
 
 /// One verdict per job, in order.
-fn judge<J: CombJob>(jobs: &[J], verdicts: &mut [bool]) {
+fn judge<J: CombJob>(wide: Option<Avx512Ifma>, jobs: &[J], verdicts: &mut [bool]) {
     let tables = J::Curve::tables();
     let found = tables.keys.look_up(jobs.iter().map(J::key));
     let mut positions = Vec::with_capacity(jobs.len());
@@ -260,7 +262,7 @@ fn judge<J: CombJob>(jobs: &[J], verdicts: &mut [bool]) {
         }
     }
     if !positions.is_empty() {
-        judge_hot::<J, Single<<J::Curve as Curve>::Field>>(jobs, &found.tables, &positions, verdicts);
+        judge_hot(wide, jobs, &found.tables, &positions, verdicts);
     }
     if let Some(job) = found.candidate.map(|position| &jobs[position])
         && let Some(table) = job.point().and_then(|point| Table::new(&point, KEY_WINDOW_BITS))
@@ -270,7 +272,8 @@ fn judge<J: CombJob>(jobs: &[J], verdicts: &mut [bool]) {
 }
 
 /// The jobs at `positions`, whose keys have tables.
-fn judge_hot<J: CombJob, L: Lanes>(
+fn judge_hot<J: CombJob>(
+    wide: Option<Avx512Ifma>,
     jobs: &[J],
     tables: &[Option<Arc<Table<J::Curve>>>],
     positions: &[usize],
@@ -294,7 +297,11 @@ fn judge_hot<J: CombJob, L: Lanes>(
     }
     let generator = J::Curve::tables().generator();
     for chunk in terms.chunks(CHUNK_TERMS_COUNT) {
-        let sums = sums::<J::Curve, L>(chunk, generator);
+        let sums = match wide {
+            #[cfg(target_arch = "x86_64")]
+            Some(witness) => sums_avx512(witness, chunk, generator),
+            _ => sums::<J::Curve, Single<<J::Curve as Curve>::Field>>(chunk, generator),
+        };
         for ((position, _), sum) in chunk.iter().zip(sums) {
             let job = &jobs[*position];
             verdicts[*position] = match sum {
@@ -336,7 +343,23 @@ fn gathered<'t, C: Curve, L: Lanes>(
     forest
 }
 
+/// [`sums`] in eight lanes.
+#[cfg(target_arch = "x86_64")]
+fn sums_avx512<C: Curve>(
+    _: Avx512Ifma,
+    terms: &[(usize, Term<'_, C>)],
+    generator: &Table<C>,
+) -> Vec<Option<(Limbs, Limbs)>> {
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512ifma,avx512vbmi2")]
+    fn enabled<C: Curve>(terms: &[(usize, Term<'_, C>)], generator: &Table<C>) -> Vec<Option<(Limbs, Limbs)>> {
+        sums::<C, C::Eight<Ifma>>(terms, generator)
+    }
+    // SAFETY: the witness comes only from `cpu::detect`, so this CPU has every feature enabled above.
+    unsafe { enabled(terms, generator) }
+}
+
 /// x and y of every term's sum; `None` where two points with equal x met on the way.
+#[inline(always)]
 fn sums<'t, C: Curve, L: Lanes>(
     terms: &'t [(usize, Term<'t, C>)],
     generator: &'t Table<C>,
@@ -362,4 +385,90 @@ fn sums<'t, C: Curve, L: Lanes>(
             (denominators.exceptional[vector] >> lane & 1 == 0).then(|| (x.number(lane), y.number(lane)))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::avx512::Plain;
+
+    /// Sums in eight lanes are those in one, exceptional terms included and in every lane.
+    fn check<C: Curve>() {
+        let order = C::Order::LIMBS;
+        let generator = C::tables().generator();
+        // The key is G, so a = ±b meets in the last sum.
+        let key = Table::new(&C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve"), KEY_WINDOW_BITS);
+        let key = key.expect("no exception");
+        let mut state = Montgomery::<C::Order>::reduced([7; 4]);
+        let mut random = || {
+            state = state.sqr().add(Montgomery::<C::Order>::ONE);
+            state
+        };
+        let terms: Vec<_> = (0..150)
+            .map(|index| {
+                let b = random();
+                let a = match index % 10 {
+                    3 => b,
+                    7 => b.negate(),
+                    _ => random(),
+                };
+                let digits =
+                    |scalar: Montgomery<C::Order>, bits| Digits::new(&scalar.to_limbs(), &order, bits).expect("not 0");
+                let (by_generator, by_key) = (digits(a, GENERATOR_WINDOW_BITS), digits(b, KEY_WINDOW_BITS));
+                (index, Term { by_generator, by_key, table: &key })
+            })
+            .collect();
+        for count in (1..=20).chain([63, 64]) {
+            let terms = &terms[count..2 * count];
+            let one = sums::<C, Single<C::Field>>(terms, generator);
+            assert_eq!(sums::<C, C::Eight<Plain>>(terms, generator), one, "{count} terms");
+            for ((index, _), sum) in terms.iter().zip(&one) {
+                assert_eq!(sum.is_none(), matches!(index % 10, 3 | 7), "term {index}");
+            }
+            #[cfg(target_arch = "x86_64")]
+            if let Some(witness) = crate::cpu::detect().avx512_ifma {
+                assert_eq!(sums_avx512(witness, terms, generator), one, "{count} terms");
+            }
+        }
+    }
+
+    /// A zero or an overlong number stays out of the shared inversion: its neighbours' scalars are what they are alone.
+    #[test]
+    fn malformed_numbers_leave_the_other_scalars_alone() {
+        let order = [&[0xff; 16][..15], &[0xfe], &ORDER_LOW].concat();
+        let order: [u8; 32] = order.try_into().expect("32 bytes");
+        let (z, a, b) = ([0xff; 32], [0x5a; 32], [0x33; 32]);
+        let scalars = |triples: &[[&[u8; 32]; 3]]| ecdsa_scalars::<Secp256k1>(triples.iter().copied());
+        let good = scalars(&[[&z, &a, &b]])[0];
+        assert!(good.is_some());
+        for bad in [[0; 32], order, [0xff; 32]] {
+            let batch = scalars(&[[&z, &a, &b], [&z, &a, &bad], [&z, &bad, &b], [&z, &bad, &bad], [&z, &a, &b]]);
+            assert_eq!(batch, [good, None, None, None, good]);
+        }
+    }
+
+    #[test]
+    fn bip340_refuses_s_from_the_order_upwards() {
+        let base = hex::decode("79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798").expect("hex");
+        let public_key = crate::key::XOnlyPublicKey::from_bytes(&base.try_into().expect("32 bytes")).expect("G");
+        let mut order = [0xff; 16].to_vec();
+        order[15] = 0xfe;
+        order.extend(ORDER_LOW);
+        for (last, refused) in [(0x40, false), (0x41, true), (0x46, true)] {
+            let mut signature = [0x11; 64];
+            signature[32..].copy_from_slice(&order);
+            signature[63] = last;
+            let job = Bip340Job { public_key, message: b"", signature: &signature };
+            assert_eq!(Bip340Job::scalars(std::iter::once(&job))[0].is_none(), refused, "{last:x}");
+        }
+    }
+
+    /// The lower half of secp256k1's n.
+    const ORDER_LOW: [u8; 16] = 0xbaae_dce6_af48_a03b_bfd2_5e8c_d036_4141_u128.to_be_bytes();
+
+    #[test]
+    fn eight_lanes_sum_like_one() {
+        check::<Secp256k1>();
+        check::<P256>();
+    }
 }

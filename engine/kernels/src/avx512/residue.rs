@@ -1,0 +1,348 @@
+//! Residues mod p of both curves over [`Words`]; ranges are in the module's essay.
+
+use std::marker::PhantomData;
+
+use super::words::Words;
+use crate::comb::{LaneMask, Lanes};
+use crate::field::{Entry, Field, Limbs, Montgomery, P256Field, Secp256k1Field, is_below, sub_borrow};
+
+const MASK: u64 = (1 << 52) - 1;
+
+/// A prime whose residues are kept in five digits of 52 bits.
+pub(crate) trait DigitPrime: Copy {
+    type Field: Field;
+    /// Digits of p.
+    const P: [u64; 5];
+    /// A residue x is kept as `Field::stored(x)`·2^`SHIFT`.
+    const SHIFT: u32;
+
+    /// Ten columns, each below 2^56, to a value below 2p, carried.
+    fn reduce<W: Words>(columns: [W; 10]) -> [W; 5];
+    /// Adds `high`·(2^256 mod p) for 0 ≤ `high` < 2^6. Digits may turn negative, the value does not.
+    fn fold<W: Words>(digits: [W; 5], high: W) -> [W; 5];
+}
+
+/// Eight residues, reduced.
+#[derive(Clone, Copy)]
+pub(crate) struct Residues<W, P>([W; 5], PhantomData<P>);
+
+pub(crate) type Secp256k1Lanes<W> = Residues<W, Secp256k1Digits>;
+pub(crate) type P256Lanes<W> = Residues<W, P256Digits>;
+
+/// Moves what is above 52 bits, or below 0, to the next digit; the last keeps all of it.
+#[inline(always)]
+fn carry<W: Words, const N: usize>(mut digits: [W; N]) -> [W; N] {
+    for i in 1..N {
+        digits[i] = digits[i].add(digits[i - 1].shift_right::<52>());
+        digits[i - 1] = digits[i - 1].and(W::splat(MASK));
+    }
+    digits
+}
+
+/// Adds a·b, column by column.
+#[inline(always)]
+fn product<W: Words>(a: &[W; 5], b: &[W; 5]) -> [W; 10] {
+    let mut columns = [W::splat(0); 10];
+    for i in 0..5 {
+        for j in 0..5 {
+            columns[i + j] = columns[i + j].add_low(a[i], b[j]);
+            columns[i + j + 1] = columns[i + j + 1].add_high(a[i], b[j]);
+        }
+    }
+    columns
+}
+
+/// Carried digits of a value in 0..16·2^256 to a value below 2p, carried.
+#[inline(always)]
+fn fold_top<W: Words, P: DigitPrime>(mut digits: [W; 5]) -> [W; 5] {
+    let high = digits[4].shift_right::<48>();
+    digits[4] = digits[4].and(W::splat((1 << 48) - 1));
+    carry(P::fold(digits, high))
+}
+
+/// p = 2^256 − 0x1000003d1.
+#[derive(Clone, Copy)]
+pub(crate) struct Secp256k1Digits;
+
+impl DigitPrime for Secp256k1Digits {
+    type Field = Secp256k1Field;
+    const P: [u64; 5] = [0xf_fffe_ffff_fc2f, MASK, MASK, MASK, MASK >> 4];
+    const SHIFT: u32 = 0;
+
+    #[inline(always)]
+    fn reduce<W: Words>(columns: [W; 10]) -> [W; 5] {
+        let columns = carry(columns);
+        // 2^260 mod p.
+        let fold = W::splat(0x10_0000_3d10);
+        let mut digits = [W::splat(0); 6];
+        digits[..5].copy_from_slice(&columns[..5]);
+        for i in 0..5 {
+            digits[i] = digits[i].add_low(fold, columns[i + 5]);
+            digits[i + 1] = digits[i + 1].add_high(fold, columns[i + 5]);
+        }
+        let [d0, d1, d2, d3, d4, d5] = carry(digits);
+        // What is above 2^256: 16·d5 + d4 / 2^48 < 2^43.
+        let d5 = d5.add(d5);
+        let d5 = d5.add(d5);
+        let d5 = d5.add(d5);
+        let high = d5.add(d5).add(d4.shift_right::<48>());
+        let fold = W::splat(0x1_0000_03d1);
+        let d4 = d4.and(W::splat((1 << 48) - 1));
+        carry([d0.add_low(fold, high), d1.add_high(fold, high), d2, d3, d4])
+    }
+
+    #[inline(always)]
+    fn fold<W: Words>([d0, d1, d2, d3, d4]: [W; 5], high: W) -> [W; 5] {
+        [d0.add_low(W::splat(0x1_0000_03d1), high), d1, d2, d3, d4]
+    }
+}
+
+/// p = 2^256 − 2^224 + 2^192 + 2^96 − 1, Montgomery with R = 2^260.
+#[derive(Clone, Copy)]
+pub(crate) struct P256Digits;
+
+impl DigitPrime for P256Digits {
+    type Field = Montgomery<P256Field>;
+    const P: [u64; 5] = [MASK, (1 << 44) - 1, 0, 1 << 36, (1 << 48) - (1 << 16)];
+    const SHIFT: u32 = 4;
+
+    #[inline(always)]
+    fn reduce<W: Words>(mut columns: [W; 10]) -> [W; 5] {
+        let (p1, p3, p4) = (W::splat(1 << 44), W::splat(1 << 36), W::splat((1 << 48) - (1 << 16)));
+        for i in 0..5 {
+            // The low digit m clears its column with m·p = m·(p + 1) − m; multiply-add reads just these 52 bits.
+            let m = columns[i];
+            columns[i + 1] = columns[i + 1].add(m.shift_right::<52>()).add_low(m, p1);
+            columns[i + 2] = columns[i + 2].add_high(m, p1);
+            columns[i + 3] = columns[i + 3].add_low(m, p3);
+            columns[i + 4] = columns[i + 4].add_high(m, p3).add_low(m, p4);
+            columns[i + 5] = columns[i + 5].add_high(m, p4);
+        }
+        let [.., c5, c6, c7, c8, c9] = columns;
+        carry([c5, c6, c7, c8, c9])
+    }
+
+    #[inline(always)]
+    fn fold<W: Words>([d0, d1, d2, d3, d4]: [W; 5], high: W) -> [W; 5] {
+        // 2^256 ≡ 2^224 − 2^192 − 2^96 + 1; each product is below 2^52.
+        let times = |factor: u64| W::splat(0).add_low(W::splat(factor), high);
+        [d0.add(high), d1.sub(times(1 << 44)), d2, d3.sub(times(1 << 36)), d4.add(times(1 << 16))]
+    }
+}
+
+impl<W: Words, P: DigitPrime> Residues<W, P> {
+    /// Eight stored residues.
+    #[inline(always)]
+    fn load(stored: impl Fn(usize) -> Limbs) -> Self {
+        let mut digits = [[0; 8]; 5];
+        for lane in 0..8 {
+            let limbs = stored(lane);
+            for (i, digit) in digits.iter_mut().enumerate() {
+                digit[lane] = cut(&limbs, (52 * i) as i32 - P::SHIFT.cast_signed());
+            }
+        }
+        let digits = digits.map(W::from_array);
+        if P::SHIFT == 0 { Self::reduced(digits) } else { Self::reduced(fold_top::<W, P>(digits)) }
+    }
+
+    fn reduced(digits: [W; 5]) -> Self {
+        #[cfg(debug_assertions)]
+        for lane in 0..8 {
+            let digit = digits.map(|digit| digit.to_array()[lane]);
+            assert!(digit[..4].iter().all(|&digit| digit <= MASK) && digit[4] <= 1 << 49, "reduced: {digit:x?}");
+        }
+        Self(digits, PhantomData)
+    }
+
+    /// What one lane keeps, below p.
+    fn kept(self, lane: usize) -> Limbs {
+        let [d0, d1, d2, d3, d4] = self.0.map(|digit| digit.to_array()[lane]);
+        let limbs = [d0 | d1 << 52, d1 >> 12 | d2 << 40, d2 >> 24 | d3 << 28, d3 >> 36 | d4 << 16];
+        // The value is below 2p and may pass 2^256 by one bit, which the subtraction takes with it.
+        let (less, below) = sub_borrow(&limbs, &P::Field::PRIME);
+        if d4 >> 48 == 0 && below { limbs } else { less }
+    }
+
+    /// The residue times 2^SHIFT, in one lane.
+    fn scaled(self, lane: usize) -> P::Field {
+        let kept = self.kept(lane);
+        debug_assert!(is_below(&kept, &P::Field::PRIME), "reduced");
+        P::Field::from_stored(kept)
+    }
+
+    /// 2^SHIFT.
+    fn scale() -> P::Field {
+        (0..P::SHIFT).fold(P::Field::ONE, |power, _| power.add(power))
+    }
+}
+
+/// 52 bits of a number from bit `start`, which may be a little below 0.
+#[inline(always)]
+fn cut(limbs: &Limbs, start: i32) -> u64 {
+    if start < 0 {
+        return limbs[0] << -start & MASK;
+    }
+    let (limb, shift) = (start as usize / 64, start as u32 % 64);
+    let low = limbs[limb] >> shift;
+    let high = if shift <= 12 { 0 } else { limbs.get(limb + 1).map_or(0, |next| next << (64 - shift)) };
+    (low | high) & MASK
+}
+
+impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
+    const COUNT: usize = 8;
+
+    fn one() -> Self {
+        Self::load(|_| P::Field::ONE.stored())
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self::reduced(P::reduce(product(&self.0, &other.0)))
+    }
+
+    #[inline(always)]
+    fn sqr(self) -> Self {
+        self.mul(self)
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        let difference = std::array::from_fn(|i| self.0[i].sub(other.0[i]).add(W::splat(2 * P::P[i])));
+        Self::reduced(fold_top::<W, P>(carry(difference)))
+    }
+
+    #[inline(always)]
+    fn zeros(self) -> LaneMask {
+        let [d0, d1, d2, d3, d4] = self.0;
+        let [e0, e1, e2, e3, e4]: [W; 5] = std::array::from_fn(|i| self.0[i].xor(W::splat(P::P[i])));
+        d0.or(d1).or(d2).or(d3).or(d4).zeros() | e0.or(e1).or(e2).or(e3).or(e4).zeros()
+    }
+
+    #[inline(always)]
+    fn one_where(self, mask: LaneMask) -> Self {
+        if mask == 0 {
+            return self;
+        }
+        let one = Self::one().0;
+        Self::reduced(std::array::from_fn(|i| self.0[i].replace(mask, one[i])))
+    }
+
+    fn inverse_vartime(self) -> Self {
+        let mut before = [P::Field::ONE; 8];
+        let mut product = P::Field::ONE;
+        for (lane, before) in before.iter_mut().enumerate() {
+            *before = product;
+            product = product.mul(self.scaled(lane));
+        }
+        // A lane counts as x·2^SHIFT and its inverse as x^−1·2^−SHIFT; `load` takes x^−1.
+        let scale = Self::scale();
+        let mut inverse = product.inverse_vartime();
+        let mut inverted = [[0; 4]; 8];
+        for lane in (0..8).rev() {
+            inverted[lane] = inverse.mul(before[lane]).mul(scale).stored();
+            inverse = inverse.mul(self.scaled(lane));
+        }
+        Self::load(|lane| inverted[lane])
+    }
+
+    #[inline(always)]
+    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
+        let x = Self::load(|lane| entry(lane).0.x);
+        let y = Self::load(|lane| entry(lane).0.y);
+        let negate = (0..8).fold(0, |mask, lane| mask | LaneMask::from(entry(lane).1) << lane);
+        let negated = Self::reduced([W::splat(0); 5]).sub(y);
+        (x, Self::reduced(std::array::from_fn(|i| y.0[i].replace(negate, negated.0[i]))))
+    }
+
+    fn number(self, lane: usize) -> Limbs {
+        self.scaled(lane).mul(Self::scale().inverse_vartime()).to_limbs()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Plain;
+    use super::*;
+
+    /// Stored residues where carries start or stop, and p − 1 and its neighbours.
+    fn interesting<F: Field>() -> Vec<Limbs> {
+        let mut residues = vec![[0; 4], [1, 0, 0, 0], [2, 0, 0, 0]];
+        for distance in 1..4 {
+            residues.push(sub_borrow(&F::PRIME, &[distance, 0, 0, 0]).0);
+        }
+        // Digits 0, 1 and 2^52 − 1 in each place between the same.
+        for place in 0..5 {
+            for digit in [0, 1, MASK] {
+                for rest in [0, 1, MASK] {
+                    let mut d = [rest; 5];
+                    d[place] = digit;
+                    let limbs =
+                        [d[0] | d[1] << 52, d[1] >> 12 | d[2] << 40, d[2] >> 24 | d[3] << 28, d[3] >> 36 | d[4] << 16];
+                    residues.push(if is_below(&limbs, &F::PRIME) { limbs } else { sub_borrow(&limbs, &F::PRIME).0 });
+                }
+            }
+        }
+        let mut state = F::from_stored([3, 1, 4, 1]);
+        for _ in 0..40 {
+            state = state.sqr().add(F::ONE);
+            residues.push(state.stored());
+        }
+        residues
+    }
+
+    fn check<W: Words, P: DigitPrime>() {
+        let residues = &interesting::<P::Field>();
+        let field = P::Field::from_stored;
+        let at = |start: usize, step: usize| {
+            let stored = move |lane| residues[(start + step * lane) % residues.len()];
+            (Residues::<W, P>::load(stored), stored)
+        };
+        for start in 0..residues.len() {
+            for step in 0..residues.len() {
+                let (a, a_at) = at(start, 1);
+                let (b, b_at) = at(step, start + 1);
+                let results = [
+                    (a.mul(b), "·"),
+                    (a.sub(b), "−"),
+                    (a.sqr(), "²"),
+                    // Chains, whose intermediate values are not canonical.
+                    (a.sub(b).sub(b).mul(b.sub(a)), "(a − 2b)(b − a)"),
+                ];
+                for lane in 0..8 {
+                    let (x, y) = (field(a_at(lane)), field(b_at(lane)));
+                    let expected = [x.mul(y), x.sub(y), x.sqr(), x.sub(y).sub(y).mul(y.sub(x))];
+                    for ((result, what), expected) in results.iter().zip(expected) {
+                        assert_eq!(result.number(lane), expected.to_limbs(), "{what} in lane {lane}");
+                    }
+                    let equal = LaneMask::from(x == y);
+                    assert_eq!(a.sub(b).zeros() >> lane & 1, equal, "zero test in lane {lane}");
+                    assert_eq!(b.sub(a).sub(b.sub(a)).zeros() >> lane & 1, 1, "0 of another form");
+                }
+            }
+            let (a, a_at) = at(start, 3);
+            let safe = a.one_where(a.zeros());
+            let inverse = safe.inverse_vartime();
+            for lane in 0..8 {
+                let x = field(a_at(lane));
+                let x = if x.is_zero() { P::Field::ONE } else { x };
+                assert_eq!(safe.number(lane), x.to_limbs(), "1 in the lanes that were 0");
+                assert_eq!(inverse.number(lane), x.inverse_vartime().to_limbs(), "inverse in lane {lane}");
+            }
+        }
+    }
+
+    #[test]
+    fn eight_lanes_agree_with_one() {
+        check::<Plain, Secp256k1Digits>();
+        check::<Plain, P256Digits>();
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_instructions_agree_with_one_lane_where_they_exist() {
+        if crate::cpu::detect().avx512_ifma.is_some() {
+            check::<super::super::words::Ifma, Secp256k1Digits>();
+            check::<super::super::words::Ifma, P256Digits>();
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Eight 64-bit words and the dozen operations the digits need.
+
+use crate::comb::LaneMask;
+
+/// Eight 64-bit words. Arithmetic wraps.
+pub(crate) trait Words: Copy {
+    fn splat(word: u64) -> Self;
+    fn from_array(words: [u64; 8]) -> Self;
+    fn to_array(self) -> [u64; 8];
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn and(self, other: Self) -> Self;
+    fn or(self, other: Self) -> Self;
+    fn xor(self, other: Self) -> Self;
+    /// Shifts in copies of the top bit.
+    fn shift_right<const BITS: u32>(self) -> Self;
+    /// self + the low 52 bits of the product of the low 52 bits of a and b.
+    fn add_low(self, a: Self, b: Self) -> Self;
+    /// self + the upper 52 bits of the product of the low 52 bits of a and b.
+    fn add_high(self, a: Self, b: Self) -> Self;
+    /// The words that are 0.
+    fn zeros(self) -> LaneMask;
+    /// `other` in the words of the mask.
+    fn replace(self, mask: LaneMask, other: Self) -> Self;
+}
+
+/// Readable and slow.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Plain([u64; 8]);
+
+#[cfg(test)]
+impl Plain {
+    fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+#[cfg(test)]
+fn product52(a: u64, b: u64) -> u128 {
+    const MASK: u64 = (1 << 52) - 1;
+    u128::from(a & MASK) * u128::from(b & MASK)
+}
+
+#[cfg(test)]
+impl Words for Plain {
+    fn splat(word: u64) -> Self {
+        Self([word; 8])
+    }
+
+    fn from_array(words: [u64; 8]) -> Self {
+        Self(words)
+    }
+
+    fn to_array(self) -> [u64; 8] {
+        self.0
+    }
+
+    fn add(self, other: Self) -> Self {
+        self.zip(other, u64::wrapping_add)
+    }
+
+    fn sub(self, other: Self) -> Self {
+        self.zip(other, u64::wrapping_sub)
+    }
+
+    fn and(self, other: Self) -> Self {
+        self.zip(other, |a, b| a & b)
+    }
+
+    fn or(self, other: Self) -> Self {
+        self.zip(other, |a, b| a | b)
+    }
+
+    fn xor(self, other: Self) -> Self {
+        self.zip(other, |a, b| a ^ b)
+    }
+
+    fn shift_right<const BITS: u32>(self) -> Self {
+        Self(self.0.map(|word| (word.cast_signed() >> BITS).cast_unsigned()))
+    }
+
+    fn add_low(self, a: Self, b: Self) -> Self {
+        let low = a.zip(b, |a, b| product52(a, b) as u64 & ((1 << 52) - 1));
+        self.add(low)
+    }
+
+    fn add_high(self, a: Self, b: Self) -> Self {
+        self.add(a.zip(b, |a, b| (product52(a, b) >> 52) as u64))
+    }
+
+    fn zeros(self) -> LaneMask {
+        (0..8).fold(0, |mask, i| mask | LaneMask::from(self.0[i] == 0) << i)
+    }
+
+    fn replace(self, mask: LaneMask, other: Self) -> Self {
+        Self(std::array::from_fn(|i| if mask >> i & 1 == 1 { other.0[i] } else { self.0[i] }))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) use ifma::Ifma;
+
+#[cfg(target_arch = "x86_64")]
+mod ifma {
+    use std::arch::x86_64::*;
+
+    use super::{LaneMask, Words};
+
+    /// One 512-bit register. Private field: only the functions of [`Words`] make one, and whoever names this type as
+    /// a type argument does it behind `cpu::Avx512Ifma` (see `comb::verify`).
+    #[derive(Clone, Copy)]
+    pub(crate) struct Ifma(__m512i);
+
+    /// Every method is one instruction, inlined into a function that enables it.
+    macro_rules! instruction {
+        ($name:ident($($argument:ident),*) $intrinsic:expr) => {
+            #[inline(always)]
+            fn $name(self, $($argument: Self),*) -> Self {
+                // SAFETY: `Ifma` is reached only through `comb::verify::sums_avx512`, which takes the CPU's witness.
+                Self(unsafe { $intrinsic(self.0, $($argument.0),*) })
+            }
+        };
+    }
+
+    impl Words for Ifma {
+        #[inline(always)]
+        fn splat(word: u64) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_set1_epi64(word.cast_signed()) })
+        }
+
+        #[inline(always)]
+        fn from_array(words: [u64; 8]) -> Self {
+            // SAFETY: as above; the load is unaligned and inside the array.
+            Self(unsafe { _mm512_loadu_si512(words.as_ptr().cast()) })
+        }
+
+        #[inline(always)]
+        fn to_array(self) -> [u64; 8] {
+            let mut words = [0; 8];
+            // SAFETY: as above; the store is unaligned and inside the array.
+            unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), self.0) };
+            words
+        }
+
+        instruction!(add(other) _mm512_add_epi64);
+        instruction!(sub(other) _mm512_sub_epi64);
+        instruction!(and(other) _mm512_and_si512);
+        instruction!(or(other) _mm512_or_si512);
+        instruction!(xor(other) _mm512_xor_si512);
+        instruction!(add_low(a, b) _mm512_madd52lo_epu64);
+        instruction!(add_high(a, b) _mm512_madd52hi_epu64);
+
+        #[inline(always)]
+        fn shift_right<const BITS: u32>(self) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_srai_epi64::<BITS>(self.0) })
+        }
+
+        #[inline(always)]
+        fn zeros(self) -> LaneMask {
+            // SAFETY: as above.
+            unsafe { _mm512_testn_epi64_mask(self.0, self.0) }
+        }
+
+        #[inline(always)]
+        fn replace(self, mask: LaneMask, other: Self) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_mask_blend_epi64(mask, self.0, other.0) })
+        }
+    }
+}
