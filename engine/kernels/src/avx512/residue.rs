@@ -145,6 +145,17 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
         if P::SHIFT == 0 { Self::reduced(digits) } else { Self::reduced(fold_top::<W, P>(digits)) }
     }
 
+    /// `other` in the lanes of the mask.
+    #[inline(always)]
+    fn replace(self, mask: LaneMask, other: Self) -> Self {
+        let mut digits = self.0;
+        for (digit, other) in digits.iter_mut().zip(other.0) {
+            *digit = digit.replace(mask, other);
+        }
+        Self::reduced(digits)
+    }
+
+    #[inline(always)]
     fn reduced(digits: [W; 5]) -> Self {
         #[cfg(debug_assertions)]
         for lane in 0..8 {
@@ -207,14 +218,22 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        let difference = std::array::from_fn(|i| self.0[i].sub(other.0[i]).add(W::splat(2 * P::P[i])));
+        // Loops, not closures: a closure is a function of its own, without the features of the one it stands in.
+        let mut difference = self.0;
+        for ((digit, other), p) in difference.iter_mut().zip(other.0).zip(P::P) {
+            *digit = digit.sub(other).add(W::splat(2 * p));
+        }
         Self::reduced(fold_top::<W, P>(carry(difference)))
     }
 
     #[inline(always)]
     fn zeros(self) -> LaneMask {
         let [d0, d1, d2, d3, d4] = self.0;
-        let [e0, e1, e2, e3, e4]: [W; 5] = std::array::from_fn(|i| self.0[i].xor(W::splat(P::P[i])));
+        let mut from_p = self.0;
+        for (digit, p) in from_p.iter_mut().zip(P::P) {
+            *digit = digit.xor(W::splat(p));
+        }
+        let [e0, e1, e2, e3, e4] = from_p;
         d0.or(d1).or(d2).or(d3).or(d4).zeros() | e0.or(e1).or(e2).or(e3).or(e4).zeros()
     }
 
@@ -223,8 +242,7 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
         if mask == 0 {
             return self;
         }
-        let one = Self::one().0;
-        Self::reduced(std::array::from_fn(|i| self.0[i].replace(mask, one[i])))
+        self.replace(mask, Self::one())
     }
 
     fn inverse_vartime(self) -> Self {
@@ -251,7 +269,7 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
         let y = Self::load(|lane| entry(lane).0.y);
         let negate = (0..8).fold(0, |mask, lane| mask | LaneMask::from(entry(lane).1) << lane);
         let negated = Self::reduced([W::splat(0); 5]).sub(y);
-        (x, Self::reduced(std::array::from_fn(|i| y.0[i].replace(negate, negated.0[i]))))
+        (x, y.replace(negate, negated))
     }
 
     fn number(self, lane: usize) -> Limbs {

@@ -98,6 +98,7 @@ impl<L: Lanes> Denominators<L> {
     }
 
     /// Replaces every running product by its inverse, at the price of one inversion.
+    #[inline(always)]
     fn invert(&mut self) {
         let mut before = [L::one(); CHAINS_COUNT];
         let mut product = L::one();
