@@ -1,3 +1,5 @@
+//! The fields in eight lanes.
+//!
 #![doc = include_str!("../../docs/lanes.md")]
 
 mod residue;
