@@ -39,7 +39,7 @@ use key::{P256PublicKey, Secp256k1PublicKey};
 pub fn prepare_base_points(backend: Backend) {
     match backend {
         Backend::Portable => {}
-        Backend::Tables => comb::prepare_base_points(),
+        Backend::Tables | Backend::Avx512(_) => comb::prepare_base_points(),
     }
 }
 
