@@ -39,7 +39,8 @@ use key::{P256PublicKey, Secp256k1PublicKey};
 pub fn prepare_base_points(backend: Backend) {
     match backend {
         Backend::Portable => {}
-        Backend::Tables | Backend::Avx512(_) => comb::prepare_base_points(),
+        Backend::Tables => comb::prepare_base_points(None),
+        Backend::Avx512(witness) => comb::prepare_base_points(Some(witness)),
     }
 }
 
@@ -49,7 +50,8 @@ pub fn prepare_base_points(backend: Backend) {
 pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) -> bool {
     match backend {
         Backend::Portable => false,
-        Backend::Tables | Backend::Avx512(_) => comb::prepare_secp256k1(public_key),
+        Backend::Tables => comb::prepare_secp256k1(None, public_key),
+        Backend::Avx512(witness) => comb::prepare_secp256k1(Some(witness), public_key),
     }
 }
 
@@ -57,7 +59,8 @@ pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) 
 pub fn prepare_p256_key(backend: Backend, public_key: &P256PublicKey) -> bool {
     match backend {
         Backend::Portable => false,
-        Backend::Tables | Backend::Avx512(_) => comb::prepare_p256(public_key),
+        Backend::Tables => comb::prepare_p256(None, public_key),
+        Backend::Avx512(witness) => comb::prepare_p256(Some(witness), public_key),
     }
 }
 

@@ -52,6 +52,23 @@ fn product<W: Words>(a: &[W; 5], b: &[W; 5]) -> [W; 10] {
     columns
 }
 
+/// a²: the ten mixed products once, doubled, and the five squares.
+#[inline(always)]
+fn square<W: Words>(a: &[W; 5]) -> [W; 10] {
+    let mut columns = [W::splat(0); 10];
+    for i in 0..5 {
+        for j in i + 1..5 {
+            columns[i + j] = columns[i + j].add_low(a[i], a[j]);
+            columns[i + j + 1] = columns[i + j + 1].add_high(a[i], a[j]);
+        }
+    }
+    for (i, digit) in a.iter().enumerate() {
+        columns[2 * i] = columns[2 * i].add(columns[2 * i]).add_low(*digit, *digit);
+        columns[2 * i + 1] = columns[2 * i + 1].add(columns[2 * i + 1]).add_high(*digit, *digit);
+    }
+    columns
+}
+
 /// Carried digits of a value in 0..16·2^256 to a value below 2p, carried.
 #[inline(always)]
 fn fold_top<W: Words, P: DigitPrime>(mut digits: [W; 5]) -> [W; 5] {
@@ -130,19 +147,50 @@ impl DigitPrime for P256Digits {
     }
 }
 
+/// Out of line, or debug builds of everything above it grow beyond measure.
+#[cfg(debug_assertions)]
+#[inline(never)]
+fn assert_reduced<W: Words>(digits: [W; 5]) {
+    let digits = digits.map(W::to_array);
+    for lane in 0..8 {
+        let [d0, d1, d2, d3, d4] = digits.map(|digit| digit[lane]);
+        assert!(d0.max(d1).max(d2).max(d3) <= MASK && d4 <= 1 << 49, "reduced: {d0:x} {d1:x} {d2:x} {d3:x} {d4:x}");
+    }
+}
+
 impl<W: Words, P: DigitPrime> Residues<W, P> {
     /// Eight stored residues.
     #[inline(always)]
-    fn load(stored: impl Fn(usize) -> Limbs) -> Self {
-        let mut digits = [[0; 8]; 5];
-        for lane in 0..8 {
-            let limbs = stored(lane);
-            for (i, digit) in digits.iter_mut().enumerate() {
-                digit[lane] = cut(&limbs, (52 * i) as i32 - P::SHIFT.cast_signed());
-            }
+    fn load(stored: &[Limbs; 8]) -> Self {
+        let mut rows = [W::splat(0); 8];
+        for (row, [l0, l1, l2, l3]) in rows.iter_mut().zip(stored) {
+            *row = W::from_array([*l0, *l1, *l2, *l3, 0, 0, 0, 0]);
         }
-        let digits = digits.map(W::from_array);
-        if P::SHIFT == 0 { Self::reduced(digits) } else { Self::reduced(fold_top::<W, P>(digits)) }
+        let [l0, l1, l2, l3, ..] = W::transpose(rows);
+        Self::from_limbs([l0, l1, l2, l3])
+    }
+
+    /// Stored residues, limb by limb.
+    #[inline(always)]
+    fn from_limbs([l0, l1, l2, l3]: [W; 4]) -> Self {
+        let mask = W::splat(MASK);
+        if P::SHIFT == 0 {
+            return Self::reduced([
+                l0.and(mask),
+                l0.shift_right_logical::<52>().or(l1.shift_left::<12>()).and(mask),
+                l1.shift_right_logical::<40>().or(l2.shift_left::<24>()).and(mask),
+                l2.shift_right_logical::<28>().or(l3.shift_left::<36>()).and(mask),
+                l3.shift_right_logical::<16>(),
+            ]);
+        }
+        const { assert!(P::SHIFT == 0 || P::SHIFT == 4, "the digits below are cut for these") };
+        Self::reduced(fold_top::<W, P>([
+            l0.shift_left::<4>().and(mask),
+            l0.shift_right_logical::<48>().or(l1.shift_left::<16>()).and(mask),
+            l1.shift_right_logical::<36>().or(l2.shift_left::<28>()).and(mask),
+            l2.shift_right_logical::<24>().or(l3.shift_left::<40>()).and(mask),
+            l3.shift_right_logical::<12>(),
+        ]))
     }
 
     /// `other` in the lanes of the mask.
@@ -158,52 +206,72 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
     #[inline(always)]
     fn reduced(digits: [W; 5]) -> Self {
         #[cfg(debug_assertions)]
-        for lane in 0..8 {
-            let digit = digits.map(|digit| digit.to_array()[lane]);
-            assert!(digit[..4].iter().all(|&digit| digit <= MASK) && digit[4] <= 1 << 49, "reduced: {digit:x?}");
-        }
+        assert_reduced(digits);
         Self(digits, PhantomData)
     }
 
-    /// What one lane keeps, below p.
-    fn kept(self, lane: usize) -> Limbs {
-        let [d0, d1, d2, d3, d4] = self.0.map(|digit| digit.to_array()[lane]);
-        let limbs = [d0 | d1 << 52, d1 >> 12 | d2 << 40, d2 >> 24 | d3 << 28, d3 >> 36 | d4 << 16];
-        // The value is below 2p and may pass 2^256 by one bit, which the subtraction takes with it.
-        let (less, below) = sub_borrow(&limbs, &P::Field::PRIME);
-        if d4 >> 48 == 0 && below { limbs } else { less }
+    /// What the lanes keep, below p.
+    #[inline(always)]
+    fn kept(self) -> [Limbs; 8] {
+        let mut digits = [[0; 8]; 5];
+        for (array, digit) in digits.iter_mut().zip(self.0) {
+            *array = digit.to_array();
+        }
+        let mut kept = [[0; 4]; 8];
+        for (lane, kept) in kept.iter_mut().enumerate() {
+            let [d0, d1, d2, d3, d4] =
+                [digits[0][lane], digits[1][lane], digits[2][lane], digits[3][lane], digits[4][lane]];
+            let limbs = [d0 | d1 << 52, d1 >> 12 | d2 << 40, d2 >> 24 | d3 << 28, d3 >> 36 | d4 << 16];
+            // The value is below 2p and may pass 2^256 by one bit, which the subtraction takes with it.
+            let (less, below) = sub_borrow(&limbs, &P::Field::PRIME);
+            *kept = if d4 >> 48 == 0 && below { limbs } else { less };
+            debug_assert!(is_below(kept, &P::Field::PRIME), "reduced");
+        }
+        kept
     }
 
-    /// The residue times 2^SHIFT, in one lane.
-    fn scaled(self, lane: usize) -> P::Field {
-        let kept = self.kept(lane);
-        debug_assert!(is_below(&kept, &P::Field::PRIME), "reduced");
-        P::Field::from_stored(kept)
-    }
-
-    /// 2^SHIFT.
-    fn scale() -> P::Field {
-        (0..P::SHIFT).fold(P::Field::ONE, |power, _| power.add(power))
+    /// self·number / 2^260 mod p where products divide by that, self itself elsewhere; below p.
+    #[inline(always)]
+    fn divided(self, number: &Limbs) -> [Limbs; 8] {
+        if P::SHIFT == 0 {
+            return self.kept();
+        }
+        let [l0, l1, l2, l3] = *number;
+        let digits = [l0, l0 >> 52 | l1 << 12, l1 >> 40 | l2 << 24, l2 >> 28 | l3 << 36, l3 >> 16];
+        let mut factor = [W::splat(0); 5];
+        for (factor, digit) in factor.iter_mut().zip(digits) {
+            *factor = W::splat(digit & MASK);
+        }
+        self.mul(Self::reduced(factor)).kept()
     }
 }
 
-/// 52 bits of a number from bit `start`, which may be a little below 0.
-#[inline(always)]
-fn cut(limbs: &Limbs, start: i32) -> u64 {
-    if start < 0 {
-        return limbs[0] << -start & MASK;
+/// The inverses of eight stored residues x·2^`shift`, likewise stored, with one inversion. None may be 0.
+fn inverses<F: Field>(kept: &[Limbs; 8], shift: u32) -> [Limbs; 8] {
+    let mut before = [F::ONE; 8];
+    let mut product = F::ONE;
+    for (before, kept) in before.iter_mut().zip(kept) {
+        *before = product;
+        product = product.mul(F::from_stored(*kept));
     }
-    let (limb, shift) = (start as usize / 64, start as u32 % 64);
-    let low = limbs[limb] >> shift;
-    let high = if shift <= 12 { 0 } else { limbs.get(limb + 1).map_or(0, |next| next << (64 - shift)) };
-    (low | high) & MASK
+    // A lane counts as x·2^shift and its inverse as x^−1·2^−shift; `load` takes x^−1.
+    let scale = (0..shift).fold(F::ONE, |power, _| power.add(power));
+    let mut inverse = product.inverse_vartime().mul(scale);
+    let mut inverted = [[0; 4]; 8];
+    for lane in (0..8).rev() {
+        inverted[lane] = inverse.mul(before[lane]).stored();
+        inverse = inverse.mul(F::from_stored(kept[lane]));
+    }
+    inverted
 }
 
 impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     const COUNT: usize = 8;
+    type Numbers = [Limbs; 8];
 
+    #[inline(always)]
     fn one() -> Self {
-        Self::load(|_| P::Field::ONE.stored())
+        Self::load(&[P::Field::ONE.stored(); 8])
     }
 
     #[inline(always)]
@@ -213,7 +281,7 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn sqr(self) -> Self {
-        self.mul(self)
+        Self::reduced(P::reduce(square(&self.0)))
     }
 
     #[inline(always)]
@@ -245,35 +313,35 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
         self.replace(mask, Self::one())
     }
 
+    #[inline(always)]
     fn inverse_vartime(self) -> Self {
-        let mut before = [P::Field::ONE; 8];
-        let mut product = P::Field::ONE;
-        for (lane, before) in before.iter_mut().enumerate() {
-            *before = product;
-            product = product.mul(self.scaled(lane));
-        }
-        // A lane counts as x·2^SHIFT and its inverse as x^−1·2^−SHIFT; `load` takes x^−1.
-        let scale = Self::scale();
-        let mut inverse = product.inverse_vartime();
-        let mut inverted = [[0; 4]; 8];
-        for lane in (0..8).rev() {
-            inverted[lane] = inverse.mul(before[lane]).mul(scale).stored();
-            inverse = inverse.mul(self.scaled(lane));
-        }
-        Self::load(|lane| inverted[lane])
+        Self::load(&inverses::<P::Field>(&self.kept(), P::SHIFT))
     }
 
     #[inline(always)]
     fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
-        let x = Self::load(|lane| entry(lane).0.x);
-        let y = Self::load(|lane| entry(lane).0.y);
-        let negate = (0..8).fold(0, |mask, lane| mask | LaneMask::from(entry(lane).1) << lane);
+        let mut rows = [W::splat(0); 8];
+        let mut negate = 0;
+        for (lane, row) in rows.iter_mut().enumerate() {
+            let (Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] }, negative) = entry(lane);
+            *row = W::from_array([*x0, *x1, *x2, *x3, *y0, *y1, *y2, *y3]);
+            negate |= LaneMask::from(negative) << lane;
+        }
+        let [x0, x1, x2, x3, y0, y1, y2, y3] = W::transpose(rows);
+        let y = Self::from_limbs([y0, y1, y2, y3]);
         let negated = Self::reduced([W::splat(0); 5]).sub(y);
-        (x, y.replace(negate, negated))
+        (Self::from_limbs([x0, x1, x2, x3]), y.replace(negate, negated))
     }
 
-    fn number(self, lane: usize) -> Limbs {
-        self.scaled(lane).mul(Self::scale().inverse_vartime()).to_limbs()
+    #[inline(always)]
+    fn numbers(self) -> [Limbs; 8] {
+        self.divided(&[1, 0, 0, 0])
+    }
+
+    #[inline(always)]
+    fn stored(self) -> [Limbs; 8] {
+        // 2^256 mod p, which is what 1 is stored as where products divide.
+        self.divided(&P::Field::ONE.stored())
     }
 }
 
@@ -313,7 +381,7 @@ mod tests {
         let field = P::Field::from_stored;
         let at = |start: usize, step: usize| {
             let stored = move |lane| residues[(start + step * lane) % residues.len()];
-            (Residues::<W, P>::load(stored), stored)
+            (Residues::<W, P>::load(&std::array::from_fn(stored)), stored)
         };
         for start in 0..residues.len() {
             for step in 0..residues.len() {
@@ -326,11 +394,13 @@ mod tests {
                     // Chains, whose intermediate values are not canonical.
                     (a.sub(b).sub(b).mul(b.sub(a)), "(a − 2b)(b − a)"),
                 ];
+                let numbers = results.map(|(result, what)| (result.numbers(), result.stored(), what));
                 for lane in 0..8 {
                     let (x, y) = (field(a_at(lane)), field(b_at(lane)));
                     let expected = [x.mul(y), x.sub(y), x.sqr(), x.sub(y).sub(y).mul(y.sub(x))];
-                    for ((result, what), expected) in results.iter().zip(expected) {
-                        assert_eq!(result.number(lane), expected.to_limbs(), "{what} in lane {lane}");
+                    for ((number, stored, what), expected) in numbers.iter().zip(expected) {
+                        assert_eq!(number[lane], expected.to_limbs(), "{what} in lane {lane}");
+                        assert_eq!(stored[lane], expected.stored(), "{what} in lane {lane}, stored");
                     }
                     let equal = LaneMask::from(x == y);
                     assert_eq!(a.sub(b).zeros() >> lane & 1, equal, "zero test in lane {lane}");
@@ -343,8 +413,8 @@ mod tests {
             for lane in 0..8 {
                 let x = field(a_at(lane));
                 let x = if x.is_zero() { P::Field::ONE } else { x };
-                assert_eq!(safe.number(lane), x.to_limbs(), "1 in the lanes that were 0");
-                assert_eq!(inverse.number(lane), x.inverse_vartime().to_limbs(), "inverse in lane {lane}");
+                assert_eq!(safe.numbers()[lane], x.to_limbs(), "1 in the lanes that were 0");
+                assert_eq!(inverse.numbers()[lane], x.inverse_vartime().to_limbs(), "inverse in lane {lane}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Eight 64-bit words and the dozen operations the digits need.
+//! Eight 64-bit words and the few operations the digits need.
 
 use crate::comb::LaneMask;
 
@@ -14,10 +14,16 @@ pub(crate) trait Words: Copy {
     fn xor(self, other: Self) -> Self;
     /// Shifts in copies of the top bit.
     fn shift_right<const BITS: u32>(self) -> Self;
+    /// Shifts in zeros.
+    fn shift_right_logical<const BITS: u32>(self) -> Self;
+    /// Shifts in zeros.
+    fn shift_left<const BITS: u32>(self) -> Self;
     /// self + the low 52 bits of the product of the low 52 bits of a and b.
     fn add_low(self, a: Self, b: Self) -> Self;
     /// self + the upper 52 bits of the product of the low 52 bits of a and b.
     fn add_high(self, a: Self, b: Self) -> Self;
+    /// Word j of row i becomes word i of row j.
+    fn transpose(rows: [Self; 8]) -> [Self; 8];
     /// The words that are 0.
     fn zeros(self) -> LaneMask;
     /// `other` in the words of the mask.
@@ -78,6 +84,18 @@ impl Words for Plain {
 
     fn shift_right<const BITS: u32>(self) -> Self {
         Self(self.0.map(|word| (word.cast_signed() >> BITS).cast_unsigned()))
+    }
+
+    fn shift_right_logical<const BITS: u32>(self) -> Self {
+        Self(self.0.map(|word| word >> BITS))
+    }
+
+    fn shift_left<const BITS: u32>(self) -> Self {
+        Self(self.0.map(|word| word << BITS))
+    }
+
+    fn transpose(rows: [Self; 8]) -> [Self; 8] {
+        std::array::from_fn(|j| Self(std::array::from_fn(|i| rows[i].0[j])))
     }
 
     fn add_low(self, a: Self, b: Self) -> Self {
@@ -156,6 +174,48 @@ mod ifma {
         fn shift_right<const BITS: u32>(self) -> Self {
             // SAFETY: as above.
             Self(unsafe { _mm512_srai_epi64::<BITS>(self.0) })
+        }
+
+        #[inline(always)]
+        fn shift_right_logical<const BITS: u32>(self) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_srli_epi64::<BITS>(self.0) })
+        }
+
+        #[inline(always)]
+        fn shift_left<const BITS: u32>(self) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_slli_epi64::<BITS>(self.0) })
+        }
+
+        #[inline(always)]
+        fn transpose([r0, r1, r2, r3, r4, r5, r6, r7]: [Self; 8]) -> [Self; 8] {
+            // Which 128-bit pairs of words a shuffle takes of either operand.
+            const EVEN: i32 = 0b10_00_10_00;
+            const ODD: i32 = 0b11_01_11_01;
+            // SAFETY: as above.
+            unsafe {
+                // Row pairs, interleaved: pair k of the first holds word 2k of both rows, of the second word 2k + 1.
+                let (a0, a1) = (_mm512_unpacklo_epi64(r0.0, r1.0), _mm512_unpackhi_epi64(r0.0, r1.0));
+                let (a2, a3) = (_mm512_unpacklo_epi64(r2.0, r3.0), _mm512_unpackhi_epi64(r2.0, r3.0));
+                let (a4, a5) = (_mm512_unpacklo_epi64(r4.0, r5.0), _mm512_unpackhi_epi64(r4.0, r5.0));
+                let (a6, a7) = (_mm512_unpacklo_epi64(r6.0, r7.0), _mm512_unpackhi_epi64(r6.0, r7.0));
+                // Words 0 and 4 of four rows, then 2 and 6, 1 and 5, 3 and 7.
+                let (b0, c0) = (_mm512_shuffle_i64x2::<EVEN>(a0, a2), _mm512_shuffle_i64x2::<EVEN>(a4, a6));
+                let (b2, c2) = (_mm512_shuffle_i64x2::<ODD>(a0, a2), _mm512_shuffle_i64x2::<ODD>(a4, a6));
+                let (b1, c1) = (_mm512_shuffle_i64x2::<EVEN>(a1, a3), _mm512_shuffle_i64x2::<EVEN>(a5, a7));
+                let (b3, c3) = (_mm512_shuffle_i64x2::<ODD>(a1, a3), _mm512_shuffle_i64x2::<ODD>(a5, a7));
+                [
+                    Self(_mm512_shuffle_i64x2::<EVEN>(b0, c0)),
+                    Self(_mm512_shuffle_i64x2::<EVEN>(b1, c1)),
+                    Self(_mm512_shuffle_i64x2::<EVEN>(b2, c2)),
+                    Self(_mm512_shuffle_i64x2::<EVEN>(b3, c3)),
+                    Self(_mm512_shuffle_i64x2::<ODD>(b0, c0)),
+                    Self(_mm512_shuffle_i64x2::<ODD>(b1, c1)),
+                    Self(_mm512_shuffle_i64x2::<ODD>(b2, c2)),
+                    Self(_mm512_shuffle_i64x2::<ODD>(b3, c3)),
+                ]
+            }
         }
 
         #[inline(always)]

@@ -6,6 +6,7 @@ use super::cache::Cache;
 use super::lanes::Lanes;
 use super::table::Table;
 use crate::avx512::{P256Lanes, Secp256k1Lanes, Words};
+use crate::cpu::Avx512Ifma;
 use crate::field::{Entry, Field, Limbs, Modulus, Montgomery, P256Field, P256Order, Secp256k1Field, Secp256k1Order};
 use crate::limits::KEY_TABLES_BYTES_MAX;
 
@@ -56,11 +57,11 @@ impl<C: Curve> Tables<C> {
         Self { generator: OnceLock::new(), keys: Cache::new(KEY_TABLES_BYTES_MAX) }
     }
 
-    pub(crate) fn generator(&self) -> &Table<C> {
+    pub(crate) fn generator(&self, wide: Option<Avx512Ifma>) -> &Table<C> {
         self.generator.get_or_init(|| {
             let (x, y) = C::GENERATOR;
             let point = C::point(x, y).expect("the base point is on its curve");
-            Table::new(&point, super::table::GENERATOR_WINDOW_BITS).expect("no small multiple of it vanishes")
+            Table::new(wide, &point, super::table::GENERATOR_WINDOW_BITS).expect("no small multiple of it vanishes")
         })
     }
 }

@@ -9,6 +9,8 @@ pub(crate) type LaneMask = u8;
 pub(crate) trait Lanes: Copy {
     /// Lanes in one vector, at most 8.
     const COUNT: usize;
+    /// A number per lane.
+    type Numbers: AsRef<[Limbs]>;
 
     fn one() -> Self;
     fn mul(self, other: Self) -> Self;
@@ -22,8 +24,10 @@ pub(crate) trait Lanes: Copy {
     fn inverse_vartime(self) -> Self;
     /// Lane i holds the point `entry(i)` gives, negated if it says so.
     fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self);
-    /// The number below p in one lane.
-    fn number(self, lane: usize) -> Limbs;
+    /// The numbers below p.
+    fn numbers(self) -> Self::Numbers;
+    /// What an [`Entry`] keeps.
+    fn stored(self) -> Self::Numbers;
 }
 
 /// One lane of ordinary integers: what every machine can do, and the oracle of the wider ones.
@@ -32,6 +36,7 @@ pub(crate) struct Single<F>(pub(crate) F);
 
 impl<F: Field> Lanes for Single<F> {
     const COUNT: usize = 1;
+    type Numbers = [Limbs; 1];
 
     fn one() -> Self {
         Self(F::ONE)
@@ -78,8 +83,13 @@ impl<F: Field> Lanes for Single<F> {
         (Self(F::from_stored(entry.x)), Self(F::from_stored(selected)))
     }
 
-    fn number(self, lane: usize) -> Limbs {
-        debug_assert_eq!(lane, 0, "one lane");
-        self.0.to_limbs()
+    #[inline(always)]
+    fn numbers(self) -> [Limbs; 1] {
+        [self.0.to_limbs()]
+    }
+
+    #[inline(always)]
+    fn stored(self) -> [Limbs; 1] {
+        [self.0.stored()]
     }
 }

@@ -5,6 +5,10 @@ use std::marker::PhantomData;
 use super::curve::Curve;
 use super::lanes::{Lanes, Single};
 use super::recode::windows_count;
+use super::tree::{Steps, add};
+#[cfg(target_arch = "x86_64")]
+use crate::avx512::Ifma;
+use crate::cpu::Avx512Ifma;
 use crate::field::{Entry, Field};
 
 /// Bits per window of a key's table: 32 windows of 128 entries, 256 KiB.
@@ -22,29 +26,19 @@ pub(crate) struct Table<C> {
 impl<C: Curve> Table<C> {
     /// Builds the table of a point on the curve; `None` if a sum met equal or opposite points, which multiples of a
     /// point of prime order this small never do.
-    pub(crate) fn new(point: &Entry, window_bits: usize) -> Option<Self> {
+    pub(crate) fn new(wide: Option<Avx512Ifma>, point: &Entry, window_bits: usize) -> Option<Self> {
         let powers = doublings::<C>(point, window_bits * windows_count(window_bits));
         let half = 1 << (window_bits - 1);
         let mut entries = vec![*point; windows_count(window_bits) * half].into_boxed_slice();
         for (window, entries) in entries.chunks_exact_mut(half).enumerate() {
             entries[0] = powers[window * window_bits];
         }
-        // Entries 0..m of a window, plus 2m times its base, are entries m..2m; all windows share the inversion.
-        for doubling in 0..window_bits - 1 {
-            let known = 1 << doubling;
-            let summands = |entries: &[Entry]| {
-                entries
-                    .chunks_exact(half)
-                    .zip(powers[doubling + 1..].iter().step_by(window_bits))
-                    .flat_map(|(entries, step)| entries[..known].iter().map(move |entry| (*entry, *step)))
-                    .collect::<Vec<_>>()
-            };
-            let sums = add_pairs::<C::Field>(&summands(&entries))?;
-            for (entries, sums) in entries.chunks_exact_mut(half).zip(sums.chunks_exact(known)) {
-                entries[known..2 * known].copy_from_slice(sums);
-            }
-        }
-        Some(Self { window_bits, entries, curve: PhantomData })
+        let complete = match wide {
+            #[cfg(target_arch = "x86_64")]
+            Some(witness) => fill_avx512::<C>(witness, &mut entries, &powers, window_bits),
+            _ => fill::<Single<C::Field>>(&mut entries, &powers, window_bits),
+        };
+        complete.then_some(Self { window_bits, entries, curve: PhantomData })
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -99,20 +93,109 @@ fn doublings<C: Curve>(point: &Entry, count: usize) -> Vec<Entry> {
     affine
 }
 
-/// The sum of each pair, one inversion for all; `None` if two x are equal.
-fn add_pairs<F: Field>(pairs: &[(Entry, Entry)]) -> Option<Vec<Entry>> {
-    let mut rows = super::tree::Forest::new(2, pairs.len());
-    for entry in pairs.iter().map(|pair| &pair.0).chain(pairs.iter().map(|pair| &pair.1)) {
-        rows.push(Single::<F>::gather(|_| (entry, false)));
+/// [`fill`] in eight lanes.
+#[cfg(target_arch = "x86_64")]
+fn fill_avx512<C: Curve>(_: Avx512Ifma, entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {
+    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512ifma,avx512vbmi2")]
+    fn enabled<C: Curve>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {
+        fill::<C::Eight<Ifma>>(entries, powers, window_bits)
     }
-    let mut denominators = super::tree::Denominators::new(pairs.len(), pairs.len());
-    super::tree::sum_rows(&mut [&mut rows], &mut denominators);
-    if denominators.exceptional.iter().any(|&lanes| lanes != 0) {
-        return None;
+    // SAFETY: the witness comes only from `cpu::detect`, so this CPU has every feature enabled above.
+    unsafe { enabled::<C>(entries, powers, window_bits) }
+}
+
+/// Fills every window from its first entry: entries 0..m plus 2m times the window's base, one of the `powers`, are
+/// entries m..2m. All windows share the inversion of each of these doublings. False if two x were equal.
+#[inline(always)]
+fn fill<L: Lanes>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {
+    let half = 1 << (window_bits - 1);
+    let windows_count = entries.len() / half;
+    let mut steps = Steps::<L>::new(windows_count.div_ceil(L::COUNT) * half / 2);
+    // Lane i belongs to window first + i; idle lanes repeat the last window, and what they find is not kept.
+    let window = |first: usize, lane: usize| (first + lane).min(windows_count - 1);
+    let mut exceptional = 0;
+    for doubling in 0..window_bits - 1 {
+        let known = 1 << doubling;
+        let step = |first| L::gather(|lane| (&powers[window(first, lane) * window_bits + doubling + 1], false));
+        steps.restart();
+        for first in (0..windows_count).step_by(L::COUNT) {
+            let (step_x, _) = step(first);
+            for index in 0..known {
+                let (x, _) = L::gather(|lane| (&entries[window(first, lane) * half + index], false));
+                exceptional |= steps.push(step_x.sub(x));
+            }
+        }
+        steps.invert();
+        for first in (0..windows_count).step_by(L::COUNT).rev() {
+            let step = step(first);
+            for index in (0..known).rev() {
+                let point = L::gather(|lane| (&entries[window(first, lane) * half + index], false));
+                let (x, y) = add(point, step, steps.pop());
+                let (x, y) = (x.stored(), y.stored());
+                let lanes = x.as_ref().iter().zip(y.as_ref()).take(windows_count - first).enumerate();
+                for (lane, (x, y)) in lanes {
+                    entries[(first + lane) * half + known + index] = Entry { x: *x, y: *y };
+                }
+            }
+        }
     }
-    let sum = |vector| {
-        let (x, y) = rows.sum(vector);
-        Entry { x: x.0.stored(), y: y.0.stored() }
-    };
-    Some((0..pairs.len()).map(sum).collect())
+    exceptional == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::curve::{P256, Secp256k1};
+    use super::*;
+    use crate::avx512::Plain;
+
+    /// Entries are what they say, by additions of one point after the other, and the same in eight lanes.
+    fn check<C: Curve>() {
+        let base = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
+        for window_bits in [2, 5, 8] {
+            let table = Table::<C>::new(None, &base, window_bits).expect("no exception");
+            let half = 1 << (window_bits - 1);
+            let powers = doublings::<C>(&base, window_bits * windows_count(window_bits));
+            for (window, entries) in table.entries.chunks_exact(half).enumerate() {
+                let single = |entry| Single::<C::Field>::gather(|_| (entry, false));
+                let (first, double) = (powers[window * window_bits], powers[window * window_bits + 1]);
+                assert_eq!(entries[0], first);
+                for pair in entries.windows(2) {
+                    let (left, right) = (single(&pair[0]), single(&double));
+                    let (x, y) = add(left, right, right.0.sub(left.0).inverse_vartime());
+                    assert_eq!(pair[1], Entry { x: x.stored()[0], y: y.stored()[0] }, "window {window}");
+                }
+            }
+            let mut entries = vec![base; table.entries.len()];
+            for (entries, known) in entries.chunks_exact_mut(half).zip(table.entries.chunks_exact(half)) {
+                entries[0] = known[0];
+            }
+            assert!(fill::<C::Eight<Plain>>(&mut entries, &powers, window_bits));
+            assert!(*entries == *table.entries, "eight lanes, {window_bits} bits");
+            if let Some(witness) = crate::cpu::detect().avx512_ifma {
+                let wide = Table::<C>::new(Some(witness), &base, window_bits).expect("no exception");
+                assert!(wide.entries == table.entries, "the instructions, {window_bits} bits");
+            }
+        }
+    }
+
+    #[test]
+    fn tables_hold_the_odd_multiples_whatever_the_lanes() {
+        check::<Secp256k1>();
+        check::<P256>();
+    }
+
+    /// Doublings that are none bring equal points together: no table, rather than a wrong one.
+    #[test]
+    fn equal_points_give_no_table() {
+        fn refused<C: Curve>() {
+            let base = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
+            let (mut powers, window_bits) = (doublings::<C>(&base, 4), 2);
+            powers[1] = powers[0];
+            let mut entries = [powers[0], base, powers[2], base];
+            assert!(!fill::<Single<C::Field>>(&mut entries, &powers, window_bits));
+            assert!(!fill::<C::Eight<Plain>>(&mut entries, &powers, window_bits));
+        }
+        refused::<Secp256k1>();
+        refused::<P256>();
+    }
 }

@@ -17,11 +17,24 @@ pub(crate) struct Forest<L> {
 
 /// The denominators of one level, and which lanes met a zero among them.
 pub(crate) struct Denominators<L> {
-    chains: [L; CHAINS_COUNT],
-    /// Each denominator and the product of those before it in its chain.
-    steps: Vec<(L, L)>,
+    steps: Steps<L>,
     /// Per vector, the lanes whose sum is meaningless: in them two equal or opposite points met.
     pub(crate) exceptional: Vec<LaneMask>,
+}
+
+/// Numbers that share one inversion: pushed in order, their inverses popped in the opposite one.
+pub(super) struct Steps<L> {
+    chains: [L; CHAINS_COUNT],
+    /// Each number and the product of those before it in its chain.
+    steps: Vec<(L, L)>,
+}
+
+/// The sum of two points with different x, given 1/(x2 − x1).
+#[inline(always)]
+pub(super) fn add<L: Lanes>((x1, y1): (L, L), (x2, y2): (L, L), inverse: L) -> (L, L) {
+    let slope = y2.sub(y1).mul(inverse);
+    let x3 = slope.sqr().sub(x1).sub(x2);
+    (x3, slope.mul(x1.sub(x3)).sub(y1))
 }
 
 impl<L: Lanes> Forest<L> {
@@ -57,13 +70,7 @@ impl<L: Lanes> Forest<L> {
         let (left, right) = self.x.split_at(split);
         for (left, right) in left.chunks_exact(self.vectors_count).zip(right.chunks_exact(self.vectors_count)) {
             for ((left, right), exceptional) in left.iter().zip(right).zip(&mut denominators.exceptional) {
-                let difference = right.sub(*left);
-                let zeros = difference.zeros();
-                *exceptional |= zeros;
-                let denominator = difference.one_where(zeros);
-                let chain = &mut denominators.chains[denominators.steps.len() % CHAINS_COUNT];
-                denominators.steps.push((denominator, *chain));
-                *chain = chain.mul(denominator);
+                *exceptional |= denominators.steps.push(right.sub(*left));
             }
         }
     }
@@ -75,15 +82,8 @@ impl<L: Lanes> Forest<L> {
         let (left_x, right_x) = self.x.split_at_mut(split);
         let (left_y, right_y) = self.y.split_at_mut(split);
         for i in (0..right_x.len()).rev() {
-            let (denominator, before) = denominators.steps.pop().expect("one step per pair");
-            let chain = &mut denominators.chains[denominators.steps.len() % CHAINS_COUNT];
-            let inverse = chain.mul(before);
-            *chain = chain.mul(denominator);
-            let (x1, y1) = (left_x[i], left_y[i]);
-            let slope = right_y[i].sub(y1).mul(inverse);
-            let x3 = slope.sqr().sub(x1).sub(right_x[i]);
-            left_x[i] = x3;
-            left_y[i] = slope.mul(x1.sub(x3)).sub(y1);
+            let inverse = denominators.steps.pop();
+            (left_x[i], left_y[i]) = add((left_x[i], left_y[i]), (right_x[i], right_y[i]), inverse);
         }
         self.x.truncate(split);
         self.y.truncate(split);
@@ -92,14 +92,51 @@ impl<L: Lanes> Forest<L> {
 }
 
 impl<L: Lanes> Denominators<L> {
+    #[inline(always)]
     pub(crate) fn new(steps_count: usize, vectors_count: usize) -> Self {
-        let steps = Vec::with_capacity(steps_count);
-        Self { chains: [L::one(); CHAINS_COUNT], steps, exceptional: vec![0; vectors_count] }
+        Self { steps: Steps::new(steps_count), exceptional: vec![0; vectors_count] }
+    }
+}
+
+impl<L: Lanes> Steps<L> {
+    /// Room for `count` numbers.
+    #[inline(always)]
+    pub(super) fn new(count: usize) -> Self {
+        Self { chains: [L::one(); CHAINS_COUNT], steps: Vec::with_capacity(count) }
+    }
+
+    /// Ready for the first number again, once all are popped.
+    #[inline(always)]
+    pub(super) fn restart(&mut self) {
+        debug_assert!(self.steps.is_empty(), "popped");
+        self.chains = [L::one(); CHAINS_COUNT];
+    }
+
+    /// Appends a number with 1 in the place of zeros, and says where those are: a zero would make the product 0, and
+    /// with it every other inverse.
+    #[inline(always)]
+    pub(super) fn push(&mut self, number: L) -> LaneMask {
+        let zeros = number.zeros();
+        let number = number.one_where(zeros);
+        let chain = &mut self.chains[self.steps.len() % CHAINS_COUNT];
+        self.steps.push((number, *chain));
+        *chain = chain.mul(number);
+        zeros
+    }
+
+    /// The inverse of the last number; all are inverted before the first is popped.
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> L {
+        let (number, before) = self.steps.pop().expect("one step per number");
+        let chain = &mut self.chains[self.steps.len() % CHAINS_COUNT];
+        let inverse = chain.mul(before);
+        *chain = chain.mul(number);
+        inverse
     }
 
     /// Replaces every running product by its inverse, at the price of one inversion.
     #[inline(always)]
-    fn invert(&mut self) {
+    pub(super) fn invert(&mut self) {
         let mut before = [L::one(); CHAINS_COUNT];
         let mut product = L::one();
         for (before, chain) in before.iter_mut().zip(self.chains) {
@@ -119,11 +156,11 @@ impl<L: Lanes> Denominators<L> {
 #[inline(always)]
 pub(crate) fn sum_rows<L: Lanes>(forests: &mut [&mut Forest<L>], denominators: &mut Denominators<L>) {
     while forests.iter().any(|forest| forest.rows_count > 1) {
-        denominators.chains = [L::one(); CHAINS_COUNT];
+        denominators.steps.restart();
         for forest in forests.iter() {
             forest.denominators(denominators);
         }
-        denominators.invert();
+        denominators.steps.invert();
         for forest in forests.iter_mut().rev() {
             forest.add_pairs(denominators);
         }

@@ -21,6 +21,8 @@ use crate::portable;
 
 /// Signatures summed together: their trees, about 5 KiB each, stay in the second-level cache.
 const CHUNK_TERMS_COUNT: usize = 64;
+/// In eight lanes an inversion is a larger part, so more share it (KERNELS.md §1.3 of the design study: 128 to 256).
+const CHUNK_TERMS_COUNT_WIDE: usize = 256;
 
 /// See [`crate::verify_ecdsa_secp256k1_vartime`].
 pub(crate) fn verify_ecdsa_secp256k1(wide: Option<Avx512Ifma>, jobs: &[EcdsaSecp256k1Job], verdicts: &mut [bool]) {
@@ -38,24 +40,24 @@ pub(crate) fn verify_bip340(wide: Option<Avx512Ifma>, jobs: &[Bip340Job<'_>], ve
 }
 
 /// See [`crate::prepare_base_points`].
-pub(crate) fn prepare_base_points() {
-    Secp256k1::tables().generator();
-    P256::tables().generator();
+pub(crate) fn prepare_base_points(wide: Option<Avx512Ifma>) {
+    Secp256k1::tables().generator(wide);
+    P256::tables().generator(wide);
 }
 
 /// See [`crate::prepare_secp256k1_key`].
-pub(crate) fn prepare_secp256k1(key: &Secp256k1PublicKey) -> bool {
-    prepare::<Secp256k1>(&key.to_compressed(), secp256k1_point(key))
+pub(crate) fn prepare_secp256k1(wide: Option<Avx512Ifma>, key: &Secp256k1PublicKey) -> bool {
+    prepare::<Secp256k1>(wide, &key.to_compressed(), secp256k1_point(key))
 }
 
 /// See [`crate::prepare_p256_key`].
-pub(crate) fn prepare_p256(key: &P256PublicKey) -> bool {
-    prepare::<P256>(key.as_sec1(), p256_point(key))
+pub(crate) fn prepare_p256(wide: Option<Avx512Ifma>, key: &P256PublicKey) -> bool {
+    prepare::<P256>(wide, key.as_sec1(), p256_point(key))
 }
 
-fn prepare<C: Curve>(key: &[u8], point: Option<Entry>) -> bool {
-    C::tables().generator();
-    let table = point.and_then(|point| Table::new(&point, KEY_WINDOW_BITS));
+fn prepare<C: Curve>(wide: Option<Avx512Ifma>, key: &[u8], point: Option<Entry>) -> bool {
+    C::tables().generator(wide);
+    let table = point.and_then(|point| Table::new(wide, &point, KEY_WINDOW_BITS));
     table.is_some_and(|table| C::tables().keys.insert(key, table, true))
 }
 
@@ -265,7 +267,7 @@ fn judge<J: CombJob>(wide: Option<Avx512Ifma>, jobs: &[J], verdicts: &mut [bool]
         judge_hot(wide, jobs, &found.tables, &positions, verdicts);
     }
     if let Some(job) = found.candidate.map(|position| &jobs[position])
-        && let Some(table) = job.point().and_then(|point| Table::new(&point, KEY_WINDOW_BITS))
+        && let Some(table) = job.point().and_then(|point| Table::new(wide, &point, KEY_WINDOW_BITS))
     {
         tables.keys.insert(job.key().as_ref(), table, false);
     }
@@ -295,8 +297,8 @@ fn judge_hot<J: CombJob>(
             _ => verdicts[position] = jobs[position].verify_alone(),
         }
     }
-    let generator = J::Curve::tables().generator();
-    for chunk in terms.chunks(CHUNK_TERMS_COUNT) {
+    let generator = J::Curve::tables().generator(wide);
+    for chunk in terms.chunks(if wide.is_some() { CHUNK_TERMS_COUNT_WIDE } else { CHUNK_TERMS_COUNT }) {
         let sums = match wide {
             #[cfg(target_arch = "x86_64")]
             Some(witness) => sums_avx512(witness, chunk, generator),
@@ -378,13 +380,16 @@ fn sums<'t, C: Curve, L: Lanes>(
     let mut denominators = Denominators::new(steps_count, vectors_count);
     sum_rows(&mut [&mut by_generator, by_key], &mut denominators);
     join(&mut by_generator, by_key, &mut denominators);
-    (0..terms.len())
-        .map(|index| {
-            let (vector, lane) = (index / L::COUNT, index % L::COUNT);
-            let (x, y) = by_generator.sum(vector);
-            (denominators.exceptional[vector] >> lane & 1 == 0).then(|| (x.number(lane), y.number(lane)))
-        })
-        .collect()
+    let mut sums = Vec::with_capacity(vectors_count * L::COUNT);
+    for (vector, exceptional) in denominators.exceptional.iter().enumerate() {
+        let (x, y) = by_generator.sum(vector);
+        let (x, y) = (x.numbers(), y.numbers());
+        for (lane, numbers) in x.as_ref().iter().zip(y.as_ref()).enumerate() {
+            sums.push((exceptional >> lane & 1 == 0).then_some((*numbers.0, *numbers.1)));
+        }
+    }
+    sums.truncate(terms.len());
+    sums
 }
 
 #[cfg(test)]
@@ -395,9 +400,9 @@ mod tests {
     /// Sums in eight lanes are those in one, exceptional terms included and in every lane.
     fn check<C: Curve>() {
         let order = C::Order::LIMBS;
-        let generator = C::tables().generator();
+        let generator = C::tables().generator(None);
         // The key is G, so a = ±b meets in the last sum.
-        let key = Table::new(&C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve"), KEY_WINDOW_BITS);
+        let key = Table::new(None, &C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve"), KEY_WINDOW_BITS);
         let key = key.expect("no exception");
         let mut state = Montgomery::<C::Order>::reduced([7; 4]);
         let mut random = || {
