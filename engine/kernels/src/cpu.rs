@@ -59,8 +59,9 @@ pub(crate) fn prefetch<T>(value: &T) {
 
 /// Which arithmetic answers, chosen once per process and passed to every batch function.
 ///
-/// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: no machine with the instructions has run the suite or
-/// the bench. There, `available` lists it, so every conformance test covers it.
+/// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: its verdicts are proven on an emulated CPU (`make
+/// avx512`), but nobody has measured its speed. Where a CPU has the instructions, `available` lists it, so every
+/// conformance test covers it and `make kernels` measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// libsecp256k1 and AWS-LC, one signature after the other.
@@ -72,7 +73,8 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The fastest backend that has been proven on a machine like this.
+    /// The fastest backend that has been measured: tables, on every CPU. [`Backend::Avx512`] may well be faster where it
+    /// can run, and stays unchosen until `make kernels` on such a machine says so.
     #[must_use]
     pub fn detect() -> Self {
         Self::Tables
