@@ -161,7 +161,7 @@ fn assert_reduced<W: Words>(digits: [W; 5]) {
 impl<W: Words, P: DigitPrime> Residues<W, P> {
     /// Eight stored residues.
     #[inline(always)]
-    fn load(stored: &[Limbs; 8]) -> Self {
+    fn from_stored(stored: &[Limbs; 8]) -> Self {
         let mut rows = [W::splat(0); 8];
         for (row, [l0, l1, l2, l3]) in rows.iter_mut().zip(stored) {
             *row = W::from_array([*l0, *l1, *l2, *l3, 0, 0, 0, 0]);
@@ -254,7 +254,7 @@ fn inverses<F: Field>(kept: &[Limbs; 8], shift: u32) -> [Limbs; 8] {
         *before = product;
         product = product.mul(F::from_stored(*kept));
     }
-    // A lane counts as x·2^shift and its inverse as x^−1·2^−shift; `load` takes x^−1.
+    // A lane counts as x·2^shift and its inverse as x^−1·2^−shift; `from_stored` takes x^−1.
     let scale = (0..shift).fold(F::ONE, |power, _| power.add(power));
     let mut inverse = product.inverse_vartime().mul(scale);
     let mut inverted = [[0; 4]; 8];
@@ -271,7 +271,7 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn one() -> Self {
-        Self::load(&[P::Field::ONE.stored(); 8])
+        Self::from_stored(&[P::Field::ONE.stored(); 8])
     }
 
     #[inline(always)]
@@ -315,22 +315,28 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn inverse_vartime(self) -> Self {
-        Self::load(&inverses::<P::Field>(&self.kept(), P::SHIFT))
+        Self::from_stored(&inverses::<P::Field>(&self.kept(), P::SHIFT))
+    }
+
+    #[inline(always)]
+    fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
+        let mut rows = [W::splat(0); 8];
+        for (lane, row) in rows.iter_mut().enumerate() {
+            let Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] } = *entry(lane);
+            *row = W::from_array([x0, x1, x2, x3, y0, y1, y2, y3]);
+        }
+        let [x0, x1, x2, x3, y0, y1, y2, y3] = W::transpose(rows);
+        (Self::from_limbs([x0, x1, x2, x3]), Self::from_limbs([y0, y1, y2, y3]))
     }
 
     #[inline(always)]
     fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
-        let mut rows = [W::splat(0); 8];
+        let (x, y) = <Self as Lanes>::load(|lane| entry(lane).0);
         let mut negate = 0;
-        for (lane, row) in rows.iter_mut().enumerate() {
-            let (Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] }, negative) = entry(lane);
-            *row = W::from_array([*x0, *x1, *x2, *x3, *y0, *y1, *y2, *y3]);
-            negate |= LaneMask::from(negative) << lane;
+        for lane in 0..8 {
+            negate |= LaneMask::from(entry(lane).1) << lane;
         }
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = W::transpose(rows);
-        let y = Self::from_limbs([y0, y1, y2, y3]);
-        let negated = Self::reduced([W::splat(0); 5]).sub(y);
-        (Self::from_limbs([x0, x1, x2, x3]), y.replace(negate, negated))
+        (x, y.replace(negate, Self::reduced([W::splat(0); 5]).sub(y)))
     }
 
     #[inline(always)]
@@ -381,7 +387,7 @@ mod tests {
         let field = P::Field::from_stored;
         let at = |start: usize, step: usize| {
             let stored = move |lane| residues[(start + step * lane) % residues.len()];
-            (Residues::<W, P>::load(&std::array::from_fn(stored)), stored)
+            (Residues::<W, P>::from_stored(&std::array::from_fn(stored)), stored)
         };
         for start in 0..residues.len() {
             for step in 0..residues.len() {

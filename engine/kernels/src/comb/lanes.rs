@@ -22,6 +22,8 @@ pub(crate) trait Lanes: Copy {
     fn one_where(self, mask: LaneMask) -> Self;
     /// The inverse in every lane. None may be 0.
     fn inverse_vartime(self) -> Self;
+    /// Lane i holds the point `entry(i)` gives.
+    fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self);
     /// Lane i holds the point `entry(i)` gives, negated if it says so.
     fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self);
     /// The numbers below p.
@@ -69,6 +71,12 @@ impl<F: Field> Lanes for Single<F> {
 
     fn inverse_vartime(self) -> Self {
         Self(self.0.inverse_vartime())
+    }
+
+    #[inline(always)]
+    fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
+        let entry = entry(0);
+        (Self(F::from_stored(entry.x)), Self(F::from_stored(entry.y)))
     }
 
     #[inline(always)]

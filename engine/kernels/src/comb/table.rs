@@ -116,20 +116,21 @@ fn fill<L: Lanes>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -
     let mut exceptional = 0;
     for doubling in 0..window_bits - 1 {
         let known = 1 << doubling;
-        let step = |first| L::gather(|lane| (&powers[window(first, lane) * window_bits + doubling + 1], false));
+        // Only references are computed in closures: a vector operation there would lack the features of its caller.
+        let power = |first, lane| &powers[window(first, lane) * window_bits + doubling + 1];
         steps.restart();
         for first in (0..windows_count).step_by(L::COUNT) {
-            let (step_x, _) = step(first);
+            let (step_x, _) = L::load(|lane| power(first, lane));
             for index in 0..known {
-                let (x, _) = L::gather(|lane| (&entries[window(first, lane) * half + index], false));
+                let (x, _) = L::load(|lane| &entries[window(first, lane) * half + index]);
                 exceptional |= steps.push(step_x.sub(x));
             }
         }
         steps.invert();
         for first in (0..windows_count).step_by(L::COUNT).rev() {
-            let step = step(first);
+            let step = L::load(|lane| power(first, lane));
             for index in (0..known).rev() {
-                let point = L::gather(|lane| (&entries[window(first, lane) * half + index], false));
+                let point = L::load(|lane| &entries[window(first, lane) * half + index]);
                 let (x, y) = add(point, step, steps.pop());
                 let (x, y) = (x.stored(), y.stored());
                 let lanes = x.as_ref().iter().zip(y.as_ref()).take(windows_count - first).enumerate();
@@ -156,7 +157,7 @@ mod tests {
             let half = 1 << (window_bits - 1);
             let powers = doublings::<C>(&base, window_bits * windows_count(window_bits));
             for (window, entries) in table.entries.chunks_exact(half).enumerate() {
-                let single = |entry| Single::<C::Field>::gather(|_| (entry, false));
+                let single = |entry| Single::<C::Field>::load(|_| entry);
                 let (first, double) = (powers[window * window_bits], powers[window * window_bits + 1]);
                 assert_eq!(entries[0], first);
                 for pair in entries.windows(2) {
