@@ -59,8 +59,8 @@ pub(crate) fn prefetch<T>(value: &T) {
 
 /// Which arithmetic answers, chosen once per process and passed to every batch function.
 ///
-/// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: its verdicts are proven on an emulated CPU (`make
-/// avx512`), but nobody has measured its speed. Where a CPU has the instructions, `available` lists it, so every
+/// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: its fields, tables and sums agree with one lane on an
+/// emulated CPU (`make avx512`), but no real one has run the suite, and nobody has measured its speed. Where a CPU has the instructions, `available` lists it, so every
 /// conformance test covers it and `make kernels` measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
