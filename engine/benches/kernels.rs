@@ -241,7 +241,9 @@ fn main() {
     assert!(core_affinity::set_for_current(core), "pinned");
     let mut rng = Rng(2026);
     let mut rows = Vec::new();
-    for &backend in Backend::available().iter().filter(|&&backend| backend != Backend::Portable) {
+    for &backend in
+        Backend::available().iter().filter(|&&backend| !matches!(backend, Backend::Portable | Backend::PlainLanes))
+    {
         secp256k1_rows(backend, &mut rng, options.rounds, &mut rows);
         bip340_rows(backend, &mut rng, options.rounds, &mut rows);
         es256_rows(backend, &mut rng, options.rounds, &mut rows);

@@ -44,6 +44,18 @@ fn avx512_ifma_present() -> bool {
     false
 }
 
+impl Backend {
+    /// The width of everything that is not left to the libraries; `None` if all is.
+    pub(crate) fn width(self) -> Option<Width> {
+        match self {
+            Self::Portable => None,
+            Self::Tables => Some(Width::One),
+            Self::PlainLanes => Some(Width::EightPlain),
+            Self::Avx512(witness) => Some(Width::Eight(witness)),
+        }
+    }
+}
+
 /// Asks for the cache line of `value` ahead of its use. Changes nothing but time; nothing at all on other CPUs.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
@@ -60,16 +72,26 @@ pub(crate) fn prefetch<T>(value: &T) {
 /// Which arithmetic answers, chosen once per process and passed to every batch function.
 ///
 /// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: its fields, tables and sums agree with one lane on an
-/// emulated CPU (`make avx512`), but no real one has run the suite, and nobody has measured its speed. Where a CPU has the instructions, `available` lists it, so every
-/// conformance test covers it and `make kernels` measures it.
+/// emulated CPU (`make avx512`), but no real one has run the suite, and nobody has measured its speed. Where a CPU has the
+/// instructions, `available` lists it, so every conformance test covers it and `make kernels` measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// libsecp256k1 and AWS-LC, one signature after the other.
     Portable,
     /// Comb tables for keys seen often, in ordinary integers on any CPU; everything else as [`Backend::Portable`].
     Tables,
-    /// The tables in eight lanes of AVX-512 IFMA.
+    /// What [`Backend::Avx512`] computes, step by step, but in ordinary integers: its twin for tests on any CPU. Slow.
+    PlainLanes,
+    /// Eight lanes of AVX-512 IFMA, with tables for keys seen often and without.
     Avx512(Avx512Ifma),
+}
+
+/// How many residues stand side by side, and on what.
+#[derive(Clone, Copy)]
+pub(crate) enum Width {
+    One,
+    EightPlain,
+    Eight(Avx512Ifma),
 }
 
 impl Backend {
@@ -85,7 +107,7 @@ impl Backend {
     pub fn available() -> &'static [Self] {
         static AVAILABLE: LazyLock<Vec<Backend>> = LazyLock::new(|| {
             let wide = detect().avx512_ifma.map(Backend::Avx512);
-            [Backend::Portable, Backend::Tables].into_iter().chain(wide).collect()
+            [Backend::Portable, Backend::PlainLanes, Backend::Tables].into_iter().chain(wide).collect()
         });
         &AVAILABLE
     }
@@ -96,6 +118,7 @@ impl Backend {
         match self {
             Self::Portable => "portable",
             Self::Tables => "tables",
+            Self::PlainLanes => "plain-lanes",
             Self::Avx512(_) => "avx512",
         }
     }
@@ -110,7 +133,7 @@ impl Backend {
     pub const fn batch_jobs_count(self) -> usize {
         match self {
             Self::Portable | Self::Tables => 16,
-            Self::Avx512(_) => 128,
+            Self::PlainLanes | Self::Avx512(_) => 128,
         }
     }
 }

@@ -8,6 +8,4 @@ mod words;
 pub(crate) use residue::{P256Lanes, Secp256k1Lanes};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use words::Ifma;
-#[cfg(test)]
-pub(crate) use words::Plain;
-pub(crate) use words::Words;
+pub(crate) use words::{Plain, Words};

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use super::words::Words;
-use crate::comb::{LaneMask, Lanes};
 use crate::field::{Entry, Field, Limbs, Montgomery, P256Field, Secp256k1Field, is_below, sub_borrow};
+use crate::group::{LaneMask, Lanes, Task};
 
 const MASK: u64 = (1 << 52) - 1;
 
@@ -28,6 +28,27 @@ pub(crate) struct Residues<W, P>([W; 5], PhantomData<P>);
 
 pub(crate) type Secp256k1Lanes<W> = Residues<W, Secp256k1Digits>;
 pub(crate) type P256Lanes<W> = Residues<W, P256Digits>;
+
+/// Limbs 0 to 3 of x and of y of eight entries.
+#[inline(always)]
+fn transposed<'a, W: Words>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> [W; 8] {
+    let mut rows = [W::splat(0); 8];
+    for (lane, row) in rows.iter_mut().enumerate() {
+        let Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] } = *entry(lane).0;
+        *row = W::from_array([x0, x1, x2, x3, y0, y1, y2, y3]);
+    }
+    W::transpose(rows)
+}
+
+/// The lanes whose entry is wanted negated.
+#[inline(always)]
+fn signs<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> LaneMask {
+    let mut negate = 0;
+    for lane in 0..8 {
+        negate |= LaneMask::from(entry(lane).1) << lane;
+    }
+    negate
+}
 
 /// Moves what is above 52 bits, or below 0, to the next digit; the last keeps all of it.
 #[inline(always)]
@@ -158,7 +179,114 @@ fn assert_reduced<W: Words>(digits: [W; 5]) {
     }
 }
 
+/// A function of residues, inlined where [`Words::INLINED`], called otherwise.
+macro_rules! function {
+    ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
+        $(#[$doc])*
+        #[inline(always)]
+        fn $name($($argument: $type),*) -> $result {
+            #[inline(always)]
+            fn here<W: Words, P: DigitPrime>($($argument: $type),*) -> $result $body
+            #[inline(never)]
+            fn apart<W: Words, P: DigitPrime>($($argument: $type),*) -> $result {
+                here::<W, P>($($argument),*)
+            }
+            if W::INLINED { here::<W, P>($($argument),*) } else { apart::<W, P>($($argument),*) }
+        }
+    };
+}
+
 impl<W: Words, P: DigitPrime> Residues<W, P> {
+    function! {
+        /// a·b.
+        product(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
+            Residues::reduced(P::reduce(product(&a.0, &b.0)))
+        }
+    }
+
+    function! {
+        /// a².
+        squared(a: Residues<W, P>) -> Residues<W, P> {
+            Residues::reduced(P::reduce(square(&a.0)))
+        }
+    }
+
+    function! {
+        /// a + b.
+        sum(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
+            let mut sum = a.0;
+            for (digit, other) in sum.iter_mut().zip(b.0) {
+                *digit = digit.add(other);
+            }
+            Residues::folded(sum)
+        }
+    }
+
+    function! {
+        /// a − b.
+        difference(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
+            // Loops, not closures: a closure is a function of its own, without the features of the one it stands in.
+            let mut difference = a.0;
+            for ((digit, other), p) in difference.iter_mut().zip(b.0).zip(P::P) {
+                *digit = digit.sub(other).add(W::splat(2 * p));
+            }
+            Residues::folded(difference)
+        }
+    }
+
+    function! {
+        /// The residue of uncarried digits, a number in 0..16·2^256.
+        folded(digits: [W; 5]) -> Residues<W, P> {
+            Residues::reduced(fold_top::<W, P>(carry(digits)))
+        }
+    }
+
+    function! {
+        /// Digits of numbers below 2^256, limb by limb.
+        unpacked(limbs: [W; 4]) -> Residues<W, P> {
+            let ([l0, l1, l2, l3], mask) = (limbs, W::splat(MASK));
+            Residues::reduced([
+                l0.and(mask),
+                l0.shift_right_logical::<52>().or(l1.shift_left::<12>()).and(mask),
+                l1.shift_right_logical::<40>().or(l2.shift_left::<24>()).and(mask),
+                l2.shift_right_logical::<28>().or(l3.shift_left::<36>()).and(mask),
+                l3.shift_right_logical::<16>(),
+            ])
+        }
+    }
+
+    function! {
+        /// What [`Residues::unpacked`] reads: the same residues, in limbs.
+        packed(a: Residues<W, P>) -> [W; 4] {
+            // A value in 2^256..2p becomes one below p, any other stays.
+            let [d0, d1, d2, d3, d4] = fold_top::<W, P>(a.0);
+            [
+                d0.or(d1.shift_left::<52>()),
+                d1.shift_right_logical::<12>().or(d2.shift_left::<40>()),
+                d2.shift_right_logical::<24>().or(d3.shift_left::<28>()),
+                d3.shift_right_logical::<36>().or(d4.shift_left::<16>()),
+            ]
+        }
+    }
+
+    function! {
+        /// Stored residues, limb by limb.
+        from_limbs(limbs: [W; 4]) -> Residues<W, P> {
+            if P::SHIFT == 0 {
+                return Residues::unpacked(limbs);
+            }
+            const { assert!(P::SHIFT == 0 || P::SHIFT == 4, "the digits below are cut for these") };
+            let ([l0, l1, l2, l3], mask) = (limbs, W::splat(MASK));
+            Residues::reduced(fold_top::<W, P>([
+                l0.shift_left::<4>().and(mask),
+                l0.shift_right_logical::<48>().or(l1.shift_left::<16>()).and(mask),
+                l1.shift_right_logical::<36>().or(l2.shift_left::<28>()).and(mask),
+                l2.shift_right_logical::<24>().or(l3.shift_left::<40>()).and(mask),
+                l3.shift_right_logical::<12>(),
+            ]))
+        }
+    }
+
     /// Eight stored residues.
     #[inline(always)]
     fn from_stored(stored: &[Limbs; 8]) -> Self {
@@ -170,27 +298,10 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
         Self::from_limbs([l0, l1, l2, l3])
     }
 
-    /// Stored residues, limb by limb.
+    /// −self in the lanes of the mask.
     #[inline(always)]
-    fn from_limbs([l0, l1, l2, l3]: [W; 4]) -> Self {
-        let mask = W::splat(MASK);
-        if P::SHIFT == 0 {
-            return Self::reduced([
-                l0.and(mask),
-                l0.shift_right_logical::<52>().or(l1.shift_left::<12>()).and(mask),
-                l1.shift_right_logical::<40>().or(l2.shift_left::<24>()).and(mask),
-                l2.shift_right_logical::<28>().or(l3.shift_left::<36>()).and(mask),
-                l3.shift_right_logical::<16>(),
-            ]);
-        }
-        const { assert!(P::SHIFT == 0 || P::SHIFT == 4, "the digits below are cut for these") };
-        Self::reduced(fold_top::<W, P>([
-            l0.shift_left::<4>().and(mask),
-            l0.shift_right_logical::<48>().or(l1.shift_left::<16>()).and(mask),
-            l1.shift_right_logical::<36>().or(l2.shift_left::<28>()).and(mask),
-            l2.shift_right_logical::<24>().or(l3.shift_left::<40>()).and(mask),
-            l3.shift_right_logical::<12>(),
-        ]))
+    fn negated_where(self, mask: LaneMask) -> Self {
+        self.replace(mask, Self::reduced([W::splat(0); 5]).sub(self))
     }
 
     /// `other` in the lanes of the mask.
@@ -268,30 +379,64 @@ fn inverses<F: Field>(kept: &[Limbs; 8], shift: u32) -> [Limbs; 8] {
 impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     const COUNT: usize = 8;
     type Numbers = [Limbs; 8];
+    type Kept = [Entry; 8];
+
+    #[inline(always)]
+    fn enter<T: Task>(task: T) -> T::Output {
+        W::enter(task)
+    }
 
     #[inline(always)]
     fn one() -> Self {
-        Self::from_stored(&[P::Field::ONE.stored(); 8])
+        Self::splat(&P::Field::ONE.stored())
+    }
+
+    #[inline(always)]
+    fn splat(stored: &Limbs) -> Self {
+        let [l0, l1, l2, l3] = *stored;
+        Self::from_limbs([W::splat(l0), W::splat(l1), W::splat(l2), W::splat(l3)])
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self::sum(self, other)
+    }
+
+    #[inline(always)]
+    fn times<const K: u32>(self) -> Self {
+        const { assert!(2 <= K && K <= 8, "the fold takes 16·2^256") };
+        let mut product = self.0;
+        for digit in &mut product {
+            let one = *digit;
+            *digit = match K {
+                2 => one.shift_left::<1>(),
+                4 => one.shift_left::<2>(),
+                8 => one.shift_left::<3>(),
+                _ => {
+                    let mut sum = one;
+                    for _ in 1..K {
+                        sum = sum.add(one);
+                    }
+                    sum
+                }
+            };
+        }
+        Self::folded(product)
     }
 
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        Self::reduced(P::reduce(product(&self.0, &other.0)))
+        Self::product(self, other)
     }
 
     #[inline(always)]
     fn sqr(self) -> Self {
-        Self::reduced(P::reduce(square(&self.0)))
+        Self::squared(self)
     }
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        // Loops, not closures: a closure is a function of its own, without the features of the one it stands in.
-        let mut difference = self.0;
-        for ((digit, other), p) in difference.iter_mut().zip(other.0).zip(P::P) {
-            *digit = digit.sub(other).add(W::splat(2 * p));
-        }
-        Self::reduced(fold_top::<W, P>(carry(difference)))
+        Self::difference(self, other)
     }
 
     #[inline(always)]
@@ -320,23 +465,33 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
-        let mut rows = [W::splat(0); 8];
-        for (lane, row) in rows.iter_mut().enumerate() {
-            let Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] } = *entry(lane);
-            *row = W::from_array([x0, x1, x2, x3, y0, y1, y2, y3]);
-        }
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = W::transpose(rows);
+        let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(|lane| (entry(lane), false));
         (Self::from_limbs([x0, x1, x2, x3]), Self::from_limbs([y0, y1, y2, y3]))
     }
 
     #[inline(always)]
     fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
         let (x, y) = <Self as Lanes>::load(|lane| entry(lane).0);
-        let mut negate = 0;
-        for lane in 0..8 {
-            negate |= LaneMask::from(entry(lane).1) << lane;
+        (x, y.negated_where(signs(entry)))
+    }
+
+    #[inline(always)]
+    fn keep((x, y): (Self, Self)) -> [Entry; 8] {
+        let ([x0, x1, x2, x3], [y0, y1, y2, y3]) = (Self::packed(x), Self::packed(y));
+        let rows = W::transpose([x0, x1, x2, x3, y0, y1, y2, y3]);
+        let mut kept = [Entry { x: [0; 4], y: [0; 4] }; 8];
+        for (kept, row) in kept.iter_mut().zip(rows) {
+            let [x0, x1, x2, x3, y0, y1, y2, y3] = row.to_array();
+            *kept = Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] };
         }
-        (x, y.replace(negate, Self::reduced([W::splat(0); 5]).sub(y)))
+        kept
+    }
+
+    #[inline(always)]
+    fn gather_kept<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
+        let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(&entry);
+        let (x, y) = (Self::unpacked([x0, x1, x2, x3]), Self::unpacked([y0, y1, y2, y3]));
+        (x, y.negated_where(signs(entry)))
     }
 
     #[inline(always)]

@@ -1,9 +1,15 @@
 //! Eight 64-bit words and the few operations the digits need.
 
-use crate::comb::LaneMask;
+use crate::group::{LaneMask, Task};
 
 /// Eight 64-bit words. Arithmetic wraps.
 pub(crate) trait Words: Copy {
+    /// Whether residues of these words are worth inlining: instructions are, and have to be, because only the outermost
+    /// function enables them; eight of everything in plain integers would keep the compiler busy for ten minutes.
+    const INLINED: bool;
+
+    /// See [`crate::group::Lanes::enter`].
+    fn enter<T: Task>(task: T) -> T::Output;
     fn splat(word: u64) -> Self;
     fn from_array(words: [u64; 8]) -> Self;
     fn to_array(self) -> [u64; 8];
@@ -31,25 +37,28 @@ pub(crate) trait Words: Copy {
 }
 
 /// Readable and slow.
-#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Plain([u64; 8]);
 
-#[cfg(test)]
 impl Plain {
     fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
         Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
     }
 }
 
-#[cfg(test)]
 fn product52(a: u64, b: u64) -> u128 {
     const MASK: u64 = (1 << 52) - 1;
     u128::from(a & MASK) * u128::from(b & MASK)
 }
 
-#[cfg(test)]
 impl Words for Plain {
+    const INLINED: bool = false;
+
+    #[inline(never)]
+    fn enter<T: Task>(task: T) -> T::Output {
+        task.run()
+    }
+
     fn splat(word: u64) -> Self {
         Self([word; 8])
     }
@@ -94,6 +103,7 @@ impl Words for Plain {
         Self(self.0.map(|word| word << BITS))
     }
 
+    #[inline(never)]
     fn transpose(rows: [Self; 8]) -> [Self; 8] {
         std::array::from_fn(|j| Self(std::array::from_fn(|i| rows[i].0[j])))
     }
@@ -107,10 +117,12 @@ impl Words for Plain {
         self.add(a.zip(b, |a, b| (product52(a, b) >> 52) as u64))
     }
 
+    #[inline(never)]
     fn zeros(self) -> LaneMask {
         (0..8).fold(0, |mask, i| mask | LaneMask::from(self.0[i] == 0) << i)
     }
 
+    #[inline(never)]
     fn replace(self, mask: LaneMask, other: Self) -> Self {
         Self(std::array::from_fn(|i| if mask >> i & 1 == 1 { other.0[i] } else { self.0[i] }))
     }
@@ -123,10 +135,10 @@ pub(crate) use ifma::Ifma;
 mod ifma {
     use std::arch::x86_64::*;
 
-    use super::{LaneMask, Words};
+    use super::{LaneMask, Task, Words};
 
     /// One 512-bit register. Private field: only the functions of [`Words`] make one, and whoever names this type as
-    /// a type argument does it behind `cpu::Avx512Ifma` (see `comb::verify`).
+    /// a type argument does it behind `cpu::Avx512Ifma` (see `group::verify`).
     #[derive(Clone, Copy)]
     pub(crate) struct Ifma(__m512i);
 
@@ -135,13 +147,26 @@ mod ifma {
         ($name:ident($($argument:ident),*) $intrinsic:expr) => {
             #[inline(always)]
             fn $name(self, $($argument: Self),*) -> Self {
-                // SAFETY: `Ifma` is reached only through `comb::verify::sums_avx512`, which takes the CPU's witness.
+                // SAFETY: `Ifma` is reached only through `group::verify::sums_avx512`, which takes the CPU's witness.
                 Self(unsafe { $intrinsic(self.0, $($argument.0),*) })
             }
         };
     }
 
     impl Words for Ifma {
+        const INLINED: bool = true;
+
+        #[inline(always)]
+        fn enter<T: Task>(task: T) -> T::Output {
+            #[inline(never)]
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512ifma,avx512vbmi2")]
+            fn enabled<T: Task>(task: T) -> T::Output {
+                task.run()
+            }
+            // SAFETY: as below: `Ifma` is named only by those who hold the CPU's witness.
+            unsafe { enabled(task) }
+        }
+
         #[inline(always)]
         fn splat(word: u64) -> Self {
             // SAFETY: as above.

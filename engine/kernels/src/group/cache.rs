@@ -142,7 +142,7 @@ mod tests {
     /// The smallest table there is: 128 windows of 2 entries.
     fn table() -> Table<Secp256k1> {
         let (x, y) = Secp256k1::GENERATOR;
-        Table::new(None, &Secp256k1::point(x, y).expect("on the curve"), 2).expect("no exception")
+        Table::new(crate::cpu::Width::One, &Secp256k1::point(x, y).expect("on the curve"), 2).expect("no exception")
     }
 
     fn cache(tables_count: usize) -> Cache<Secp256k1> {

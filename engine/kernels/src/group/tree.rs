@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("../../docs/batch_affine.md")]
 
-use super::lanes::{LaneMask, Lanes};
+use super::lanes::{LaneMask, Lanes, Task};
 
 /// Independent running products, so that one multiplication need not wait for the one before it.
 const CHAINS_COUNT: usize = 4;
@@ -17,7 +17,7 @@ pub(crate) struct Forest<L> {
 
 /// The denominators of one level, and which lanes met a zero among them.
 pub(crate) struct Denominators<L> {
-    steps: Steps<L>,
+    pub(super) steps: Steps<L>,
     /// Per vector, the lanes whose sum is meaningless: in them two equal or opposite points met.
     pub(crate) exceptional: Vec<LaneMask>,
 }
@@ -44,6 +44,12 @@ impl<L: Lanes> Forest<L> {
         Self { x: Vec::with_capacity(length), y: Vec::with_capacity(length), rows_count, vectors_count }
     }
 
+    /// The same point everywhere.
+    pub(super) fn filled(rows_count: usize, vectors_count: usize, (x, y): (L, L)) -> Self {
+        let length = rows_count * vectors_count;
+        Self { x: vec![x; length], y: vec![y; length], rows_count, vectors_count }
+    }
+
     /// Appends the next point, row by row.
     #[inline(always)]
     pub(crate) fn push(&mut self, (x, y): (L, L)) {
@@ -51,10 +57,22 @@ impl<L: Lanes> Forest<L> {
         self.y.push(y);
     }
 
-    /// Point of the first row, which is the sum once one row is left.
+    #[inline(always)]
+    pub(super) fn point(&self, row: usize, vector: usize) -> (L, L) {
+        let position = row * self.vectors_count + vector;
+        (self.x[position], self.y[position])
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, row: usize, vector: usize, (x, y): (L, L)) {
+        let position = row * self.vectors_count + vector;
+        (self.x[position], self.y[position]) = (x, y);
+    }
+
+    /// Point of the only row that is left.
     pub(crate) fn sum(&self, vector: usize) -> (L, L) {
         debug_assert_eq!(self.rows_count, 1, "summed");
-        (self.x[vector], self.y[vector])
+        self.point(0, vector)
     }
 
     /// Row i and row i + ceil(rows / 2) are a pair; a middle row without partner waits for the next level.
@@ -152,10 +170,31 @@ impl<L: Lanes> Steps<L> {
     }
 }
 
+/// One level: row i and row i + half of the rows, which are even in number, become row i.
+pub(super) fn sum_pairs<L: Lanes>(forest: &mut Forest<L>, denominators: &mut Denominators<L>) {
+    debug_assert!(forest.rows_count.is_multiple_of(2));
+    L::enter(Level { forests: &mut [forest], denominators });
+}
+
 /// Sums each forest to one row. All levels of equal depth share an inversion.
-#[inline(always)]
 pub(crate) fn sum_rows<L: Lanes>(forests: &mut [&mut Forest<L>], denominators: &mut Denominators<L>) {
     while forests.iter().any(|forest| forest.rows_count > 1) {
+        L::enter(Level { forests, denominators });
+    }
+}
+
+/// One level of each forest.
+struct Level<'a, 'f, L> {
+    forests: &'a mut [&'f mut Forest<L>],
+    denominators: &'a mut Denominators<L>,
+}
+
+impl<L: Lanes> Task for Level<'_, '_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { forests, denominators } = self;
         denominators.steps.restart();
         for forest in forests.iter() {
             forest.denominators(denominators);
@@ -168,7 +207,6 @@ pub(crate) fn sum_rows<L: Lanes>(forests: &mut [&mut Forest<L>], denominators: &
 }
 
 /// Adds the only row of `right` to the only row of `left`.
-#[inline(always)]
 pub(crate) fn join<L: Lanes>(left: &mut Forest<L>, right: &Forest<L>, denominators: &mut Denominators<L>) {
     debug_assert!(left.rows_count == 1 && right.rows_count == 1);
     left.x.extend_from_slice(&right.x);

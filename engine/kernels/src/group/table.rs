@@ -8,7 +8,9 @@ use super::recode::windows_count;
 use super::tree::{Steps, add};
 #[cfg(target_arch = "x86_64")]
 use crate::avx512::Ifma;
+#[cfg(target_arch = "x86_64")]
 use crate::cpu::Avx512Ifma;
+use crate::cpu::Width;
 use crate::field::{Entry, Field};
 
 /// Bits per window of a key's table: 32 windows of 128 entries, 256 KiB.
@@ -26,16 +28,16 @@ pub(crate) struct Table<C> {
 impl<C: Curve> Table<C> {
     /// Builds the table of a point on the curve; `None` if a sum met equal or opposite points, which multiples of a
     /// point of prime order this small never do.
-    pub(crate) fn new(wide: Option<Avx512Ifma>, point: &Entry, window_bits: usize) -> Option<Self> {
+    pub(crate) fn new(width: Width, point: &Entry, window_bits: usize) -> Option<Self> {
         let powers = doublings::<C>(point, window_bits * windows_count(window_bits));
         let half = 1 << (window_bits - 1);
         let mut entries = vec![*point; windows_count(window_bits) * half].into_boxed_slice();
         for (window, entries) in entries.chunks_exact_mut(half).enumerate() {
             entries[0] = powers[window * window_bits];
         }
-        let complete = match wide {
+        let complete = match width {
             #[cfg(target_arch = "x86_64")]
-            Some(witness) => fill_avx512::<C>(witness, &mut entries, &powers, window_bits),
+            Width::Eight(witness) => fill_avx512::<C>(witness, &mut entries, &powers, window_bits),
             _ => fill::<Single<C::Field>>(&mut entries, &powers, window_bits),
         };
         complete.then_some(Self { window_bits, entries, curve: PhantomData })
@@ -153,7 +155,7 @@ mod tests {
     fn check<C: Curve>() {
         let base = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
         for window_bits in [2, 5, 8] {
-            let table = Table::<C>::new(None, &base, window_bits).expect("no exception");
+            let table = Table::<C>::new(Width::One, &base, window_bits).expect("no exception");
             let half = 1 << (window_bits - 1);
             let powers = doublings::<C>(&base, window_bits * windows_count(window_bits));
             for (window, entries) in table.entries.chunks_exact(half).enumerate() {
@@ -173,7 +175,7 @@ mod tests {
             assert!(fill::<C::Eight<Plain>>(&mut entries, &powers, window_bits));
             assert!(*entries == *table.entries, "eight lanes, {window_bits} bits");
             if let Some(witness) = crate::cpu::detect().avx512_ifma {
-                let wide = Table::<C>::new(Some(witness), &base, window_bits).expect("no exception");
+                let wide = Table::<C>::new(Width::Eight(witness), &base, window_bits).expect("no exception");
                 assert!(wide.entries == table.entries, "the instructions, {window_bits} bits");
             }
         }
