@@ -30,10 +30,10 @@ FUZZ_SECONDS ?= 600
 DIFFERENTIAL_COUNT ?= 10000000
 SHORT_DIFFERENTIAL_COUNT ?= 50000
 
-.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz hardened clean-data
+.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels avx512 conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz hardened clean-data
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 setup:
 	@scripts/setup.sh build
@@ -78,6 +78,9 @@ differential: ## DIFFERENTIAL_COUNT signatures (10^7) per curve: every backend a
 
 kernels: ## ratios of the vector and table kernels to the best libraries (ARGS="--json")
 	cargo bench --locked -p assay-engine --bench kernels -- $(ARGS)
+
+avx512: ## the vector kernels' tests on an emulated CPU with AVX-512 IFMA, where this one has none (ARGS="kernels vectors")
+	scripts/avx512-emulated.sh $(ARGS)
 
 test-doc: ## the examples in the documentation
 	cargo test --locked --doc $(PURE)

@@ -1,8 +1,12 @@
 //! How much does the backend gain over the best library, per operation and batch size?
 //!
 //! `cargo bench -p assay-engine --bench kernels [-- --json] [--rounds N]`. One process, one pinned core; each round
-//! times the library and the backend in turn, on data no other round uses, and asserts every verdict. The ratio is of
-//! medians: below 1 the backend is faster. Hot rows use 16 keys with tables, unseen rows a new key per signature.
+//! times the library and the backend in turn, on signatures no other round of its row uses, and asserts every verdict.
+//! The ratio is of medians: below 1 the backend is faster. Hot rows use 16 keys with tables, unseen rows a new key per
+//! signature. The last row of a curve is the price of one key's table beside one verification by the library.
+//!
+//! Every backend of this machine is measured. Under `scripts/avx512-emulated.sh bench` the clock counts instructions
+//! instead of time.
 #![allow(missing_docs, reason = "a program")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
@@ -20,8 +24,8 @@ use support::{Rng, Secp256k1};
 
 /// Keys of the hot rows.
 const HOT_KEYS_COUNT: usize = 16;
-/// Signatures of the hot rows, in windows that rounds take in turn.
-const HOT_SIGNATURES_COUNT: usize = 4096;
+/// Largest batch of the hot rows: each round takes so many signatures of its own.
+const HOT_BATCH_MAX: usize = 256;
 
 struct Options {
     json: bool,
@@ -29,6 +33,7 @@ struct Options {
 }
 
 struct Row {
+    backend: &'static str,
     operation: &'static str,
     batch: usize,
     library: &'static str,
@@ -54,10 +59,10 @@ fn measure<J>(question: &Question<'_, J>, backend: Backend, batch: usize, jobs: 
         assert!(verdicts.iter().all(|&verdict| verdict), "{}", question.operation);
         elapsed.as_secs_f64() * 1e9 / jobs.len() as f64
     };
-    let mut windows = jobs.chunks_exact(batch).cycle();
+    let mut windows = jobs.chunks_exact(batch);
     let (mut library, mut own) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        let window = windows.next().expect("at least one batch");
+        let window = windows.next().expect("a window per round");
         if round % 2 == 0 {
             library.push(time(Backend::Portable, window));
             own.push(time(backend, window));
@@ -67,8 +72,36 @@ fn measure<J>(question: &Question<'_, J>, backend: Backend, batch: usize, jobs: 
         }
     }
     Row {
+        backend: backend.name(),
         operation: question.operation,
         batch,
+        library: question.library,
+        library_ns: median(&mut library),
+        backend_ns: median(&mut own),
+    }
+}
+
+/// A table for each of `keys`, and a verification of each of `jobs` by the library.
+fn measure_tables<K, J>(
+    question: &Question<'_, J>,
+    backend: Backend,
+    keys: &[K],
+    prepare: impl Fn(Backend, &K) -> bool,
+    jobs: &[J],
+) -> Row {
+    let (mut library, mut own) = (Vec::new(), Vec::new());
+    for (key, job) in keys.iter().zip(jobs) {
+        let started = Instant::now();
+        black_box(prepare(backend, black_box(key)));
+        own.push(started.elapsed().as_secs_f64() * 1e9);
+        let started = Instant::now();
+        (question.verify)(Backend::Portable, black_box(std::slice::from_ref(job)), &mut [false]);
+        library.push(started.elapsed().as_secs_f64() * 1e9);
+    }
+    Row {
+        backend: backend.name(),
+        operation: question.operation,
+        batch: 1,
         library: question.library,
         library_ns: median(&mut library),
         backend_ns: median(&mut own),
@@ -111,7 +144,7 @@ fn secp256k1_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec
         let key = Secp256k1PublicKey::from_compressed(&pair.public).expect("a derived key is a key");
         assay_kernels::prepare_secp256k1_key(backend, &key);
     }
-    let hot: Vec<_> = (0..HOT_SIGNATURES_COUNT).map(|i| ecdsa_job(rng, &pairs[i % HOT_KEYS_COUNT])).collect();
+    let hot: Vec<_> = (0..rounds * HOT_BATCH_MAX).map(|i| ecdsa_job(rng, &pairs[i % HOT_KEYS_COUNT])).collect();
     let question = Question { operation: "secp256k1 ECDSA, hot key", library: "libsecp256k1", verify };
     for batch in [256, 64, 16, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
@@ -125,6 +158,11 @@ fn secp256k1_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec
         }
         rows.push(measure(&question, backend, batch, &unseen, rounds));
     }
+    let question = Question { operation: "secp256k1, table of a key", library: "libsecp256k1", verify };
+    let keys: Vec<_> = (0..rounds).map(|_| Secp256k1::random(rng)).collect();
+    let parse = |pair: &Secp256k1| Secp256k1PublicKey::from_compressed(&pair.public).expect("a derived key is a key");
+    let keys: Vec<_> = keys.iter().map(parse).collect();
+    rows.push(measure_tables(&question, backend, &keys, assay_kernels::prepare_secp256k1_key, &hot));
 }
 
 fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
@@ -135,7 +173,7 @@ fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Ro
         let key = Secp256k1PublicKey::from_compressed(&even).expect("a derived key is a key");
         assay_kernels::prepare_secp256k1_key(backend, &key);
     }
-    let signed: Vec<_> = (0..HOT_SIGNATURES_COUNT)
+    let signed: Vec<_> = (0..rounds * HOT_BATCH_MAX)
         .map(|i| {
             let message: [u8; 32] = rng.bytes();
             let pair = &pairs[i % HOT_KEYS_COUNT];
@@ -162,7 +200,7 @@ fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row
     for key in &keys {
         assay_kernels::prepare_p256_key(backend, key);
     }
-    let hot: Vec<_> = (0..HOT_SIGNATURES_COUNT)
+    let hot: Vec<_> = (0..rounds * HOT_BATCH_MAX)
         .map(|i| es256_job(rng, &pairs[i % HOT_KEYS_COUNT], &keys[i % HOT_KEYS_COUNT]))
         .collect();
     let question = Question { operation: "ES256, hot key", library: "AWS-LC", verify };
@@ -177,6 +215,9 @@ fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row
         let unseen: Vec<_> = pairs.iter().zip(&keys).map(|(pair, key)| es256_job(rng, pair, key)).collect();
         rows.push(measure(&question, backend, batch, &unseen, rounds));
     }
+    let question = Question { operation: "P-256, table of a key", library: "AWS-LC", verify };
+    let keys: Vec<_> = (0..rounds).map(|_| p256_public(&support::p256_pair(rng))).collect();
+    rows.push(measure_tables(&question, backend, &keys, assay_kernels::prepare_p256_key, &hot));
 }
 
 fn options() -> Options {
@@ -198,34 +239,41 @@ fn main() {
     let options = options();
     let core = core_affinity::get_core_ids().and_then(|cores| cores.last().copied()).expect("a core");
     assert!(core_affinity::set_for_current(core), "pinned");
-    let backend = Backend::detect();
     let mut rng = Rng(2026);
     let mut rows = Vec::new();
-    secp256k1_rows(backend, &mut rng, options.rounds, &mut rows);
-    bip340_rows(backend, &mut rng, options.rounds, &mut rows);
-    es256_rows(backend, &mut rng, options.rounds, &mut rows);
+    for &backend in
+        Backend::available().iter().filter(|&&backend| !matches!(backend, Backend::Portable | Backend::PlainLanes))
+    {
+        secp256k1_rows(backend, &mut rng, options.rounds, &mut rows);
+        bip340_rows(backend, &mut rng, options.rounds, &mut rows);
+        es256_rows(backend, &mut rng, options.rounds, &mut rows);
+    }
     if options.json {
         let rows: Vec<_> = rows
             .iter()
             .map(|row| {
                 serde_json::json!({
-                    "operation": row.operation, "batch": row.batch, "library": row.library,
+                    "backend": row.backend, "operation": row.operation, "batch": row.batch, "library": row.library,
                     "library_ns": row.library_ns.round(), "backend_ns": row.backend_ns.round(),
                     "ratio": (row.backend_ns / row.library_ns * 1e4).round() / 1e4,
                 })
             })
             .collect();
-        println!("{}", serde_json::json!({ "backend": backend.name(), "rounds": options.rounds, "rows": rows }));
+        println!(
+            "{}",
+            serde_json::json!({ "detected": Backend::detect().name(), "rounds": options.rounds, "rows": rows })
+        );
         return;
     }
-    println!("backend {}, {} rounds, median ns per signature", backend.name(), options.rounds);
-    println!("| operation | batch | library | library ns | backend ns | ratio |\n|---|---:|---|---:|---:|---:|");
+    println!("{} rounds, median ns per signature", options.rounds);
+    println!("| backend | operation | batch | library | library ns | backend ns | ratio |");
+    println!("|---|---|---:|---|---:|---:|---:|");
     for row in rows {
         let ratio = row.backend_ns / row.library_ns;
-        let Row { operation, batch, library, library_ns, backend_ns } = row;
+        let Row { backend, operation, batch, library, library_ns, backend_ns } = row;
         let times = 1.0 / ratio;
         println!(
-            "| {operation} | {batch} | {library} | {library_ns:.0} | {backend_ns:.0} | {ratio:.3} (1/{times:.1}) |"
+            "| {backend} | {operation} | {batch} | {library} | {library_ns:.0} | {backend_ns:.0} | {ratio:.3} (1/{times:.1}) |"
         );
     }
 }

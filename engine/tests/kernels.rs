@@ -204,6 +204,16 @@ macro_rules! curve_cases {
                         solved.push(((key.clone(), z, number, s), false, format!("r outside, {i}")));
                         solved.push(((key.clone(), z, r, number), false, format!("s outside, {i}")));
                     }
+                    // s = 5 fits 32 bytes a second time, as n + 5, which must not verify.
+                    let small = Scalar::from(5_u64);
+                    let commitment = ProjectivePoint::GENERATOR * u2;
+                    let r_small = x_mod_n(&commitment);
+                    let public = commitment * small - ProjectivePoint::GENERATOR * scalar(&z);
+                    let public = super::$module::key(&(public * r_small.invert().unwrap()));
+                    let mut overlong = $order;
+                    overlong[31] += 5;
+                    solved.push(((public.clone(), z, bytes(r_small), bytes(small)), true, "s = 5".into()));
+                    solved.push(((public, z, bytes(r_small), overlong), false, "s = n + 5".into()));
                     let negated = bytes(-scalar(&s));
                     solved.push(((key.clone(), z, r, negated), true, "n - s".into()));
                     solved.push(((key.clone(), z, s, r), false, "r and s exchanged".into()));

@@ -4,6 +4,8 @@
 //! instruction" is a type error instead of a comment. Detection covers the operating system too: `std` reads
 //! XCR0, so a kernel that does not save the wide registers counts as a CPU without them.
 
+use std::sync::LazyLock;
+
 /// Proof that AVX-512 F, DQ, BW, VL, IFMA and VBMI2 exist on this machine and are enabled by the system.
 ///
 /// The field is private and there is no constructor besides [`detect`]:
@@ -52,6 +54,18 @@ pub(crate) fn has_sha256_instructions() -> bool {
     false
 }
 
+impl Backend {
+    /// The width of everything that is not left to the libraries; `None` if all is.
+    pub(crate) fn width(self) -> Option<Width> {
+        match self {
+            Self::Portable => None,
+            Self::Tables => Some(Width::One),
+            Self::PlainLanes => Some(Width::EightPlain),
+            Self::Avx512(witness) => Some(Width::Eight(witness)),
+        }
+    }
+}
+
 /// Asks for the cache line of `value` ahead of its use. Changes nothing but time; nothing at all on other CPUs.
 #[inline(always)]
 pub(crate) fn prefetch<T>(value: &T) {
@@ -67,18 +81,32 @@ pub(crate) fn prefetch<T>(value: &T) {
 
 /// Which arithmetic answers, chosen once per process and passed to every batch function.
 ///
-/// A vector backend adds a variant holding its witness (`Avx512(Avx512Ifma)`), which makes the compiler point at
-/// every dispatch in `lib.rs`.
+/// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: its fields, tables and sums agree with one lane on an
+/// emulated CPU (`make avx512`), but no real one has run the suite, and nobody has measured its speed. Where a CPU has the
+/// instructions, `available` lists it, so every conformance test covers it and `make kernels` measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// libsecp256k1 and AWS-LC, one signature after the other.
     Portable,
     /// Comb tables for keys seen often, in ordinary integers on any CPU; everything else as [`Backend::Portable`].
     Tables,
+    /// What [`Backend::Avx512`] computes, step by step, but in ordinary integers: its twin for tests on any CPU. Slow.
+    PlainLanes,
+    /// Eight lanes of AVX-512 IFMA, with tables for keys seen often and without.
+    Avx512(Avx512Ifma),
+}
+
+/// How many residues stand side by side, and on what.
+#[derive(Clone, Copy)]
+pub(crate) enum Width {
+    One,
+    EightPlain,
+    Eight(Avx512Ifma),
 }
 
 impl Backend {
-    /// The fastest backend this machine can run.
+    /// The fastest backend that has been measured: tables, on every CPU. [`Backend::Avx512`] may well be faster where it
+    /// can run, and stays unchosen until `make kernels` on such a machine says so.
     #[must_use]
     pub fn detect() -> Self {
         Self::Tables
@@ -87,7 +115,11 @@ impl Backend {
     /// Every backend this machine can run, slowest first; the conformance suite iterates it.
     #[must_use]
     pub fn available() -> &'static [Self] {
-        &[Self::Portable, Self::Tables]
+        static AVAILABLE: LazyLock<Vec<Backend>> = LazyLock::new(|| {
+            let wide = detect().avx512_ifma.map(Backend::Avx512);
+            [Backend::Portable, Backend::PlainLanes, Backend::Tables].into_iter().chain(wide).collect()
+        });
+        &AVAILABLE
     }
 
     /// The name used in logs and metrics.
@@ -96,6 +128,8 @@ impl Backend {
         match self {
             Self::Portable => "portable",
             Self::Tables => "tables",
+            Self::PlainLanes => "plain-lanes",
+            Self::Avx512(_) => "avx512",
         }
     }
 
@@ -109,6 +143,7 @@ impl Backend {
     pub const fn batch_jobs_count(self) -> usize {
         match self {
             Self::Portable | Self::Tables => 16,
+            Self::PlainLanes | Self::Avx512(_) => 128,
         }
     }
 }
@@ -122,6 +157,13 @@ mod tests {
         assert_eq!(size_of::<Avx512Ifma>(), 0);
         assert_eq!(detect().avx512_ifma.is_some(), avx512_ifma_present());
         assert_eq!(detect(), detect());
+    }
+
+    /// `scripts/avx512-emulated.sh` sets the variable: there, a suite without the vector backend proves nothing.
+    #[test]
+    fn the_vector_backend_is_available_where_it_is_required() {
+        let available = Backend::available().iter().any(|backend| matches!(backend, Backend::Avx512(_)));
+        assert!(available || std::env::var_os("ASSAY_TEST_AVX512").is_none(), "no AVX-512 IFMA here");
     }
 
     #[test]

@@ -15,6 +15,33 @@ pub struct EcdsaSecp256k1Job {
     pub s: [u8; 32],
 }
 
+/// One ECDSA verification over secp256k1 with a key not yet parsed. A key seen often is not parsed at all, and others are
+/// parsed together.
+#[derive(Clone, Copy)]
+pub struct EcdsaSecp256k1CompressedJob {
+    /// The key to verify with, SEC 1 compressed; if it is none, the verdict is false.
+    pub public_key: [u8; 33],
+    /// The message hash, big-endian; reduced mod n, so values ≥ n are legal.
+    pub msg_hash: [u8; 32],
+    /// r, big-endian; outside 1..n the verdict is false.
+    pub r: [u8; 32],
+    /// s, big-endian; outside 1..n the verdict is false.
+    pub s: [u8; 32],
+}
+
+/// One recovery of a secp256k1 key from an ECDSA signature (SEC 1, §4.1.6).
+#[derive(Clone, Copy)]
+pub struct RecoverSecp256k1Job {
+    /// The message hash, big-endian; reduced mod n.
+    pub msg_hash: [u8; 32],
+    /// r, big-endian; outside 1..n there is no key.
+    pub r: [u8; 32],
+    /// s, big-endian; outside 1..n there is no key. Both S and n − S have one, and not the same.
+    pub s: [u8; 32],
+    /// Bit 0: whether y(R) is odd. Bit 1: whether x(R) is r + n. Above 3 there is no key.
+    pub recovery_id: u8,
+}
+
 /// One ECDSA verification over P-256.
 #[derive(Clone, Copy)]
 pub struct EcdsaP256Job<'a> {

@@ -7,9 +7,9 @@
 //! # The seam
 //!
 //! Every batch function takes a [`Backend`], chosen once per process by [`Backend::detect`]. [`portable`] is the
-//! readable truth and the test oracle (libsecp256k1 and AWS-LC), `comb` adds tables for keys seen often. A vector backend is a module with the same
-//! function names, a [`Backend`] variant that carries the CPU witness, and one arm in each function of this file:
-//! schemes, batcher and gateway do not change.
+//! readable truth and the test oracle (libsecp256k1 and AWS-LC). `group` sums a·G + b·Q for whole batches, with tables for
+//! keys seen often and, in eight lanes, without; it is written once over lanes, of which there are three widths: one
+//! residue, eight in ordinary integers, eight in AVX-512 registers. Schemes, batcher and gateway do not change with it.
 //!
 //! # What every backend promises
 //!
@@ -19,9 +19,10 @@
 //! * Names end in `_vartime`: all inputs of signature verification are public. HMAC is the exception and says so.
 #![deny(unsafe_op_in_unsafe_fn)]
 
-mod comb;
+mod avx512;
 pub mod cpu;
 mod field;
+mod group;
 pub mod job;
 pub mod key;
 pub mod limits;
@@ -30,15 +31,17 @@ pub mod scalar;
 
 pub use cpu::Backend;
 
-use job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1Job, Ed25519Job, HmacJob, RsaJob};
+use job::{
+    Bip340Job, EcdsaP256Job, EcdsaSecp256k1CompressedJob, EcdsaSecp256k1Job, Ed25519Job, HmacJob, RecoverSecp256k1Job,
+    RsaJob,
+};
 use key::{P256PublicKey, Secp256k1PublicKey};
 
 /// Builds the base points' tables (tens of milliseconds) before the first key earns one, so that no batch has to wait
 /// for them.
 pub fn prepare_base_points(backend: Backend) {
-    match backend {
-        Backend::Portable => {}
-        Backend::Tables => comb::prepare_base_points(),
+    if let Some(width) = backend.width() {
+        group::prepare_base_points(width);
     }
 }
 
@@ -46,18 +49,12 @@ pub fn prepare_base_points(backend: Backend) {
 /// and on rotation. Returns whether tables are kept; a backend without tables, or whose room for such keys is taken,
 /// says no, and verification works as before. See [`prepare_base_points`].
 pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) -> bool {
-    match backend {
-        Backend::Portable => false,
-        Backend::Tables => comb::prepare_secp256k1(public_key),
-    }
+    backend.width().is_some_and(|width| group::prepare_secp256k1(width, public_key))
 }
 
 /// [`prepare_secp256k1_key`] for a key on P-256.
 pub fn prepare_p256_key(backend: Backend, public_key: &P256PublicKey) -> bool {
-    match backend {
-        Backend::Portable => false,
-        Backend::Tables => comb::prepare_p256(public_key),
-    }
+    backend.width().is_some_and(|width| group::prepare_p256(width, public_key))
 }
 
 /// Verifies ECDSA over secp256k1, one verdict per job, in job order. Both S and n − S are accepted.
@@ -66,9 +63,41 @@ pub fn prepare_p256_key(backend: Backend, public_key: &P256PublicKey) -> bool {
 /// If `verdicts.len() != jobs.len()`: the two are allocated together by the caller, so this is our bug.
 pub fn verify_ecdsa_secp256k1_vartime(backend: Backend, jobs: &[EcdsaSecp256k1Job], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
-    match backend {
-        Backend::Portable => portable::secp256k1::verify_ecdsa_vartime(jobs, verdicts),
-        Backend::Tables => comb::verify_ecdsa_secp256k1(jobs, verdicts),
+    match backend.width() {
+        None => portable::secp256k1::verify_ecdsa_vartime(jobs, verdicts),
+        Some(width) => group::verify_ecdsa_secp256k1(width, jobs, verdicts),
+    }
+}
+
+/// [`verify_ecdsa_secp256k1_vartime`] with keys not yet parsed. A key that is no point is a `false` like any other.
+///
+/// # Panics
+/// If `verdicts.len() != jobs.len()`.
+pub fn verify_ecdsa_secp256k1_compressed_vartime(
+    backend: Backend,
+    jobs: &[EcdsaSecp256k1CompressedJob],
+    verdicts: &mut [bool],
+) {
+    assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
+    match backend.width() {
+        None => portable::secp256k1::verify_ecdsa_compressed_vartime(jobs, verdicts),
+        Some(width) => group::verify_ecdsa_secp256k1_compressed(width, jobs, verdicts),
+    }
+}
+
+/// Recovers the keys under which signatures verify, one per job, in job order; `None` where there is none.
+///
+/// # Panics
+/// If `keys.len() != jobs.len()`.
+pub fn recover_secp256k1_vartime(
+    backend: Backend,
+    jobs: &[RecoverSecp256k1Job],
+    keys: &mut [Option<Secp256k1PublicKey>],
+) {
+    assert_eq!(jobs.len(), keys.len(), "one key per job");
+    match backend.width() {
+        None => portable::secp256k1::recover_vartime(jobs, keys),
+        Some(width) => group::recover_secp256k1(width, jobs, keys),
     }
 }
 
@@ -78,9 +107,9 @@ pub fn verify_ecdsa_secp256k1_vartime(backend: Backend, jobs: &[EcdsaSecp256k1Jo
 /// If `verdicts.len() != jobs.len()`.
 pub fn verify_bip340_vartime(backend: Backend, jobs: &[Bip340Job<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
-    match backend {
-        Backend::Portable => portable::secp256k1::verify_bip340_vartime(jobs, verdicts),
-        Backend::Tables => comb::verify_bip340(jobs, verdicts),
+    match backend.width() {
+        None => portable::secp256k1::verify_bip340_vartime(jobs, verdicts),
+        Some(width) => group::verify_bip340(width, jobs, verdicts),
     }
 }
 
@@ -90,9 +119,9 @@ pub fn verify_bip340_vartime(backend: Backend, jobs: &[Bip340Job<'_>], verdicts:
 /// If `verdicts.len() != jobs.len()`.
 pub fn verify_ecdsa_p256_vartime(backend: Backend, jobs: &[EcdsaP256Job<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
-    match backend {
-        Backend::Portable => portable::p256::verify_ecdsa_vartime(jobs, verdicts),
-        Backend::Tables => comb::verify_ecdsa_p256(jobs, verdicts),
+    match backend.width() {
+        None => portable::p256::verify_ecdsa_vartime(jobs, verdicts),
+        Some(width) => group::verify_ecdsa_p256(width, jobs, verdicts),
     }
 }
 
@@ -102,9 +131,8 @@ pub fn verify_ecdsa_p256_vartime(backend: Backend, jobs: &[EcdsaP256Job<'_>], ve
 /// If `verdicts.len() != jobs.len()`.
 pub fn verify_ed25519_vartime(backend: Backend, jobs: &[Ed25519Job<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
-    match backend {
-        Backend::Portable | Backend::Tables => portable::ed25519::verify_vartime(jobs, verdicts),
-    }
+    let _ = backend; // Every backend leaves this one to the library.
+    portable::ed25519::verify_vartime(jobs, verdicts);
 }
 
 /// Verifies RSASSA-PKCS1-v1_5 with SHA-256, one verdict per job, in job order.
@@ -113,9 +141,8 @@ pub fn verify_ed25519_vartime(backend: Backend, jobs: &[Ed25519Job<'_>], verdict
 /// If `verdicts.len() != jobs.len()`.
 pub fn verify_rsa_pkcs1_sha256_vartime(backend: Backend, jobs: &[RsaJob<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
-    match backend {
-        Backend::Portable | Backend::Tables => portable::rsa::verify_pkcs1_sha256_vartime(jobs, verdicts),
-    }
+    let _ = backend; // As above.
+    portable::rsa::verify_pkcs1_sha256_vartime(jobs, verdicts);
 }
 
 /// Verifies HMAC-SHA-256 tags, one verdict per job, in job order. The tag comparison takes constant time.
@@ -124,7 +151,6 @@ pub fn verify_rsa_pkcs1_sha256_vartime(backend: Backend, jobs: &[RsaJob<'_>], ve
 /// If `verdicts.len() != jobs.len()`.
 pub fn verify_hmac_sha256(backend: Backend, jobs: &[HmacJob<'_>], verdicts: &mut [bool]) {
     assert_eq!(jobs.len(), verdicts.len(), "one verdict per job");
-    match backend {
-        Backend::Portable | Backend::Tables => portable::hmac::verify_sha256(jobs, verdicts),
-    }
+    let _ = backend; // As above.
+    portable::hmac::verify_sha256(jobs, verdicts);
 }

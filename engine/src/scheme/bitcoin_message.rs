@@ -4,12 +4,11 @@
 //! from it, and honest tokens whose header was rewritten on the way still verify there. High S is accepted.
 
 use assay_kernels::Backend;
-use assay_kernels::job::EcdsaSecp256k1Job;
-use assay_kernels::key::Secp256k1PublicKey;
+use assay_kernels::job::EcdsaSecp256k1CompressedJob;
 use sha2::{Digest, Sha256};
 
 use super::ecdsa_secp256k1::ORDER;
-use super::{run, split_compact};
+use super::{run_compressed, split_compact};
 use crate::error::{Reject, Verdict};
 use crate::job::Job;
 
@@ -17,12 +16,13 @@ use crate::job::Job;
 const MAGIC: &[u8] = b"\x18Bitcoin Signed Message:\n";
 
 pub(super) fn verify_batch(backend: Backend, jobs: &[&Job], verdicts: &mut [Verdict]) {
-    run(jobs, verdicts, parse, |jobs, matches| {
-        assay_kernels::verify_ecdsa_secp256k1_vartime(backend, jobs, matches);
+    run_compressed(backend, jobs, verdicts, parse, |job| match job {
+        Job::BitcoinMessage { public_key, .. } => Some(public_key),
+        _ => None,
     });
 }
 
-fn parse(job: &Job) -> Result<EcdsaSecp256k1Job, Reject> {
+fn parse(job: &Job) -> Result<EcdsaSecp256k1CompressedJob, Reject> {
     let Job::BitcoinMessage { public_key, message, signature } = job else {
         return Err(Reject::Algorithm);
     };
@@ -32,8 +32,7 @@ fn parse(job: &Job) -> Result<EcdsaSecp256k1Job, Reject> {
     }
     let compact = compact.try_into().expect("65 − 1 = 64");
     let (r, s) = split_compact(compact, &ORDER)?;
-    let public_key = Secp256k1PublicKey::from_compressed(public_key).map_err(|_| Reject::MalformedKey)?;
-    Ok(EcdsaSecp256k1Job { public_key, msg_hash: message_digest(message), r, s })
+    Ok(EcdsaSecp256k1CompressedJob { public_key: *public_key, msg_hash: message_digest(message), r, s })
 }
 
 /// Reads decoded signature bytes into the array a job takes; anything but 65 bytes is malformed.

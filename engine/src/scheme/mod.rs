@@ -29,6 +29,8 @@ pub mod rs256;
 pub mod schnorr_bip340;
 
 use assay_kernels::Backend;
+use assay_kernels::job::EcdsaSecp256k1CompressedJob;
+use assay_kernels::key::Secp256k1PublicKey;
 
 use crate::error::{Reject, Verdict};
 use crate::job::Job;
@@ -130,6 +132,27 @@ fn run<'a, K>(
     kernel(&kernel_jobs, &mut matches);
     for (position, matches) in positions.into_iter().zip(matches) {
         verdicts[position] = verdict(matches);
+    }
+}
+
+/// Judges jobs whose keys are parsed with the signatures, or not at all if they are seen often. The kernel says only
+/// "false" of a key that is none, so a mismatch asks again what was wrong: whoever sends good keys never pays for it.
+fn run_compressed(
+    backend: Backend,
+    jobs: &[&Job],
+    verdicts: &mut [Verdict],
+    parse: impl Fn(&Job) -> Result<EcdsaSecp256k1CompressedJob, Reject>,
+    claimed_key: impl Fn(&Job) -> Option<&[u8; 33]>,
+) {
+    run(jobs, verdicts, parse, |jobs, matches| {
+        assay_kernels::verify_ecdsa_secp256k1_compressed_vartime(backend, jobs, matches);
+    });
+    for (job, verdict) in jobs.iter().zip(verdicts) {
+        if *verdict == Verdict::Invalid(Reject::Mismatch)
+            && claimed_key(job).is_some_and(|key| Secp256k1PublicKey::from_compressed(key).is_err())
+        {
+            *verdict = Verdict::Invalid(Reject::MalformedKey);
+        }
     }
 }
 

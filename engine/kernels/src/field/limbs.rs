@@ -106,9 +106,9 @@ pub(crate) fn sqr_wide(a: &Limbs) -> [u64; 8] {
     w
 }
 
-/// (k + 2^`bits` − 1) / 2 for odd k < 2^256 and 256 ≤ `bits` ≤ 319, as 319 bits: the numerator is even.
+/// (k + 2^`bits` − 1) / 2 for odd k < min(2^`bits`, 2^256) and `bits` ≤ 319, as 319 bits: the numerator is even.
 pub(crate) fn half_sum(k: &Limbs, bits: usize) -> [u64; 5] {
-    debug_assert!(k[0] & 1 == 1 && (256..320).contains(&bits));
+    debug_assert!(k[0] & 1 == 1 && (1..320).contains(&bits));
     // k − 1 is even and 2^bits is even, so both can be halved alone.
     let mut half = [0; 5];
     for i in 0..4 {

@@ -11,7 +11,7 @@ mod limbs;
 mod montgomery;
 mod secp256k1;
 
-pub(crate) use limbs::{Limbs, from_be_bytes, half_sum, is_below, is_zero, sub_borrow};
+pub(crate) use limbs::{Limbs, add_carry, from_be_bytes, half_sum, is_below, is_zero, mul_wide, sub_borrow};
 pub(crate) use montgomery::{Modulus, Montgomery, P256Field, P256Order, Secp256k1Order};
 pub(crate) use secp256k1::Secp256k1Field;
 

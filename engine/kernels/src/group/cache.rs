@@ -152,7 +152,7 @@ mod tests {
     /// The smallest table there is: 128 windows of 2 entries.
     fn table() -> Table<Secp256k1> {
         let (x, y) = Secp256k1::GENERATOR;
-        Table::new(&Secp256k1::point(x, y).expect("on the curve"), 2).expect("no exception")
+        Table::new(crate::cpu::Width::One, &Secp256k1::point(x, y).expect("on the curve"), 2).expect("no exception")
     }
 
     fn cache(tables_count: usize) -> Cache<Secp256k1> {
@@ -247,5 +247,20 @@ mod tests {
         assert!(found.tables.iter().all(Option::is_some));
         let kept = cache.tables.read().expect("not poisoned");
         assert_eq!(kept.get(b"key".as_slice()).expect("kept").uses.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn neighbours_with_other_keys_get_their_own_tables() {
+        let cache = cache(2);
+        for key in [1_u32, 2] {
+            cache.insert(&key.to_be_bytes(), table(), false);
+        }
+        let found = cache.look_up([1_u32, 1, 2, 3, 2, 1].map(u32::to_be_bytes).into_iter()).tables;
+        let same = |i: usize, j: usize| match (&found[i], &found[j]) {
+            (Some(left), Some(right)) => Arc::ptr_eq(left, right),
+            _ => false,
+        };
+        assert!(same(0, 1) && same(0, 5) && same(2, 4), "one table per key");
+        assert!(!same(0, 2) && found[3].is_none(), "and no other key's");
     }
 }

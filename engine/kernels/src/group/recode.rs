@@ -27,7 +27,12 @@ impl Digits {
         // n is odd, so of k and n − k exactly one is odd.
         let negate = k[0] & 1 == 0;
         let odd = if negate { sub_borrow(order, k).0 } else { *k };
-        Some(Self { signs: half_sum(&odd, window_bits * windows_count(window_bits)), negate, window_bits })
+        Some(Self::odd(&odd, negate, window_bits, windows_count(window_bits)))
+    }
+
+    /// Recodes an odd number below 2^(`window_bits`·`windows_count`), or its negation.
+    pub(super) fn odd(k: &Limbs, negate: bool, window_bits: usize, windows_count: usize) -> Self {
+        Self { signs: half_sum(k, window_bits * windows_count), negate, window_bits }
     }
 
     /// Digit of window `j`: it is ±(2·index + 1), negative if the second value says so.

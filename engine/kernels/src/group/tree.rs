@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("../../docs/batch_affine.md")]
 
-use super::lanes::{LaneMask, Lanes};
+use super::lanes::{LaneMask, Lanes, Task};
 
 /// Independent running products, so that one multiplication need not wait for the one before it.
 const CHAINS_COUNT: usize = 4;
@@ -17,11 +17,24 @@ pub(crate) struct Forest<L> {
 
 /// The denominators of one level, and which lanes met a zero among them.
 pub(crate) struct Denominators<L> {
-    chains: [L; CHAINS_COUNT],
-    /// Each denominator and the product of those before it in its chain.
-    steps: Vec<(L, L)>,
+    pub(super) steps: Steps<L>,
     /// Per vector, the lanes whose sum is meaningless: in them two equal or opposite points met.
     pub(crate) exceptional: Vec<LaneMask>,
+}
+
+/// Numbers that share one inversion: pushed in order, their inverses popped in the opposite one.
+pub(super) struct Steps<L> {
+    chains: [L; CHAINS_COUNT],
+    /// Each number and the product of those before it in its chain.
+    steps: Vec<(L, L)>,
+}
+
+/// The sum of two points with different x, given 1/(x2 − x1).
+#[inline(always)]
+pub(super) fn add<L: Lanes>((x1, y1): (L, L), (x2, y2): (L, L), inverse: L) -> (L, L) {
+    let slope = y2.sub(y1).mul(inverse);
+    let x3 = slope.sqr().sub(x1).sub(x2);
+    (x3, slope.mul(x1.sub(x3)).sub(y1))
 }
 
 impl<L: Lanes> Forest<L> {
@@ -31,6 +44,12 @@ impl<L: Lanes> Forest<L> {
         Self { x: Vec::with_capacity(length), y: Vec::with_capacity(length), rows_count, vectors_count }
     }
 
+    /// The same point everywhere.
+    pub(super) fn filled(rows_count: usize, vectors_count: usize, (x, y): (L, L)) -> Self {
+        let length = rows_count * vectors_count;
+        Self { x: vec![x; length], y: vec![y; length], rows_count, vectors_count }
+    }
+
     /// Appends the next point, row by row.
     #[inline(always)]
     pub(crate) fn push(&mut self, (x, y): (L, L)) {
@@ -38,10 +57,22 @@ impl<L: Lanes> Forest<L> {
         self.y.push(y);
     }
 
-    /// Point of the first row, which is the sum once one row is left.
+    #[inline(always)]
+    pub(super) fn point(&self, row: usize, vector: usize) -> (L, L) {
+        let position = row * self.vectors_count + vector;
+        (self.x[position], self.y[position])
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, row: usize, vector: usize, (x, y): (L, L)) {
+        let position = row * self.vectors_count + vector;
+        (self.x[position], self.y[position]) = (x, y);
+    }
+
+    /// Point of the only row that is left.
     pub(crate) fn sum(&self, vector: usize) -> (L, L) {
         debug_assert_eq!(self.rows_count, 1, "summed");
-        (self.x[vector], self.y[vector])
+        self.point(0, vector)
     }
 
     /// Row i and row i + ceil(rows / 2) are a pair; a middle row without partner waits for the next level.
@@ -57,13 +88,7 @@ impl<L: Lanes> Forest<L> {
         let (left, right) = self.x.split_at(split);
         for (left, right) in left.chunks_exact(self.vectors_count).zip(right.chunks_exact(self.vectors_count)) {
             for ((left, right), exceptional) in left.iter().zip(right).zip(&mut denominators.exceptional) {
-                let difference = right.sub(*left);
-                let zeros = difference.zeros();
-                *exceptional |= zeros;
-                let denominator = difference.one_where(zeros);
-                let chain = &mut denominators.chains[denominators.steps.len() % CHAINS_COUNT];
-                denominators.steps.push((denominator, *chain));
-                *chain = chain.mul(denominator);
+                *exceptional |= denominators.steps.push(right.sub(*left));
             }
         }
     }
@@ -75,15 +100,8 @@ impl<L: Lanes> Forest<L> {
         let (left_x, right_x) = self.x.split_at_mut(split);
         let (left_y, right_y) = self.y.split_at_mut(split);
         for i in (0..right_x.len()).rev() {
-            let (denominator, before) = denominators.steps.pop().expect("one step per pair");
-            let chain = &mut denominators.chains[denominators.steps.len() % CHAINS_COUNT];
-            let inverse = chain.mul(before);
-            *chain = chain.mul(denominator);
-            let (x1, y1) = (left_x[i], left_y[i]);
-            let slope = right_y[i].sub(y1).mul(inverse);
-            let x3 = slope.sqr().sub(x1).sub(right_x[i]);
-            left_x[i] = x3;
-            left_y[i] = slope.mul(x1.sub(x3)).sub(y1);
+            let inverse = denominators.steps.pop();
+            (left_x[i], left_y[i]) = add((left_x[i], left_y[i]), (right_x[i], right_y[i]), inverse);
         }
         self.x.truncate(split);
         self.y.truncate(split);
@@ -92,13 +110,51 @@ impl<L: Lanes> Forest<L> {
 }
 
 impl<L: Lanes> Denominators<L> {
+    #[inline(always)]
     pub(crate) fn new(steps_count: usize, vectors_count: usize) -> Self {
-        let steps = Vec::with_capacity(steps_count);
-        Self { chains: [L::one(); CHAINS_COUNT], steps, exceptional: vec![0; vectors_count] }
+        Self { steps: Steps::new(steps_count), exceptional: vec![0; vectors_count] }
+    }
+}
+
+impl<L: Lanes> Steps<L> {
+    /// Room for `count` numbers.
+    #[inline(always)]
+    pub(super) fn new(count: usize) -> Self {
+        Self { chains: [L::one(); CHAINS_COUNT], steps: Vec::with_capacity(count) }
+    }
+
+    /// Ready for the first number again, once all are popped.
+    #[inline(always)]
+    pub(super) fn restart(&mut self) {
+        debug_assert!(self.steps.is_empty(), "popped");
+        self.chains = [L::one(); CHAINS_COUNT];
+    }
+
+    /// Appends a number with 1 in the place of zeros, and says where those are: a zero would make the product 0, and
+    /// with it every other inverse.
+    #[inline(always)]
+    pub(super) fn push(&mut self, number: L) -> LaneMask {
+        let zeros = number.zeros();
+        let number = number.one_where(zeros);
+        let chain = &mut self.chains[self.steps.len() % CHAINS_COUNT];
+        self.steps.push((number, *chain));
+        *chain = chain.mul(number);
+        zeros
+    }
+
+    /// The inverse of the last number; all are inverted before the first is popped.
+    #[inline(always)]
+    pub(super) fn pop(&mut self) -> L {
+        let (number, before) = self.steps.pop().expect("one step per number");
+        let chain = &mut self.chains[self.steps.len() % CHAINS_COUNT];
+        let inverse = chain.mul(before);
+        *chain = chain.mul(number);
+        inverse
     }
 
     /// Replaces every running product by its inverse, at the price of one inversion.
-    fn invert(&mut self) {
+    #[inline(always)]
+    pub(super) fn invert(&mut self) {
         let mut before = [L::one(); CHAINS_COUNT];
         let mut product = L::one();
         for (before, chain) in before.iter_mut().zip(self.chains) {
@@ -114,15 +170,36 @@ impl<L: Lanes> Denominators<L> {
     }
 }
 
+/// One level: row i and row i + half of the rows, which are even in number, become row i.
+pub(super) fn sum_pairs<L: Lanes>(forest: &mut Forest<L>, denominators: &mut Denominators<L>) {
+    debug_assert!(forest.rows_count.is_multiple_of(2));
+    L::enter(Level { forests: &mut [forest], denominators });
+}
+
 /// Sums each forest to one row. All levels of equal depth share an inversion.
-#[inline(always)]
 pub(crate) fn sum_rows<L: Lanes>(forests: &mut [&mut Forest<L>], denominators: &mut Denominators<L>) {
     while forests.iter().any(|forest| forest.rows_count > 1) {
-        denominators.chains = [L::one(); CHAINS_COUNT];
+        L::enter(Level { forests, denominators });
+    }
+}
+
+/// One level of each forest.
+struct Level<'a, 'f, L> {
+    forests: &'a mut [&'f mut Forest<L>],
+    denominators: &'a mut Denominators<L>,
+}
+
+impl<L: Lanes> Task for Level<'_, '_, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { forests, denominators } = self;
+        denominators.steps.restart();
         for forest in forests.iter() {
             forest.denominators(denominators);
         }
-        denominators.invert();
+        denominators.steps.invert();
         for forest in forests.iter_mut().rev() {
             forest.add_pairs(denominators);
         }
@@ -130,7 +207,6 @@ pub(crate) fn sum_rows<L: Lanes>(forests: &mut [&mut Forest<L>], denominators: &
 }
 
 /// Adds the only row of `right` to the only row of `left`.
-#[inline(always)]
 pub(crate) fn join<L: Lanes>(left: &mut Forest<L>, right: &Forest<L>, denominators: &mut Denominators<L>) {
     debug_assert!(left.rows_count == 1 && right.rows_count == 1);
     left.x.extend_from_slice(&right.x);

@@ -1,0 +1,11 @@
+//! The fields in eight lanes.
+//!
+#![doc = include_str!("../../docs/lanes.md")]
+
+mod residue;
+mod words;
+
+pub(crate) use residue::{P256Lanes, Secp256k1Lanes};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use words::Ifma;
+pub(crate) use words::{Plain, Words};

@@ -1,0 +1,597 @@
+//! Residues mod p of both curves over [`Words`]; ranges are in the module's essay.
+
+use std::marker::PhantomData;
+
+use super::words::Words;
+use crate::field::{Entry, Field, Limbs, Montgomery, P256Field, Secp256k1Field, is_below, sub_borrow};
+use crate::group::{LaneMask, Lanes, Task};
+
+const MASK: u64 = (1 << 52) - 1;
+
+/// A prime whose residues are kept in five digits of 52 bits.
+pub(crate) trait DigitPrime: Copy {
+    type Field: Field;
+    /// Digits of p.
+    const P: [u64; 5];
+    /// A residue x is kept as `Field::stored(x)`·2^`SHIFT`.
+    const SHIFT: u32;
+
+    /// Ten columns, each below 2^56, to a value below 2p, carried.
+    fn reduce<W: Words>(columns: [W; 10]) -> [W; 5];
+    /// Adds `high`·(2^256 mod p) for 0 ≤ `high` < 2^6. Digits may turn negative, the value does not.
+    fn fold<W: Words>(digits: [W; 5], high: W) -> [W; 5];
+}
+
+/// Eight residues, reduced.
+#[derive(Clone, Copy)]
+pub(crate) struct Residues<W, P>([W; 5], PhantomData<P>);
+
+pub(crate) type Secp256k1Lanes<W> = Residues<W, Secp256k1Digits>;
+pub(crate) type P256Lanes<W> = Residues<W, P256Digits>;
+
+/// Limbs 0 to 3 of x and of y of eight entries.
+#[inline(always)]
+fn transposed<'a, W: Words>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> [W; 8] {
+    let mut rows = [W::splat(0); 8];
+    for (lane, row) in rows.iter_mut().enumerate() {
+        let Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] } = *entry(lane).0;
+        *row = W::from_array([x0, x1, x2, x3, y0, y1, y2, y3]);
+    }
+    W::transpose(rows)
+}
+
+/// The lanes whose entry is wanted negated.
+#[inline(always)]
+fn signs<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> LaneMask {
+    let mut negate = 0;
+    for lane in 0..8 {
+        negate |= LaneMask::from(entry(lane).1) << lane;
+    }
+    negate
+}
+
+/// Moves what is above 52 bits, or below 0, to the next digit; the last keeps all of it.
+#[inline(always)]
+fn carry<W: Words, const N: usize>(mut digits: [W; N]) -> [W; N] {
+    for i in 1..N {
+        digits[i] = digits[i].add(digits[i - 1].shift_right::<52>());
+        digits[i - 1] = digits[i - 1].and(W::splat(MASK));
+    }
+    digits
+}
+
+/// Adds a·b, column by column.
+#[inline(always)]
+fn product<W: Words>(a: &[W; 5], b: &[W; 5]) -> [W; 10] {
+    let mut columns = [W::splat(0); 10];
+    for i in 0..5 {
+        for j in 0..5 {
+            columns[i + j] = columns[i + j].add_low(a[i], b[j]);
+            columns[i + j + 1] = columns[i + j + 1].add_high(a[i], b[j]);
+        }
+    }
+    columns
+}
+
+/// a²: the ten mixed products once, doubled, and the five squares.
+#[inline(always)]
+fn square<W: Words>(a: &[W; 5]) -> [W; 10] {
+    let mut columns = [W::splat(0); 10];
+    for i in 0..5 {
+        for j in i + 1..5 {
+            columns[i + j] = columns[i + j].add_low(a[i], a[j]);
+            columns[i + j + 1] = columns[i + j + 1].add_high(a[i], a[j]);
+        }
+    }
+    for (i, digit) in a.iter().enumerate() {
+        columns[2 * i] = columns[2 * i].add(columns[2 * i]).add_low(*digit, *digit);
+        columns[2 * i + 1] = columns[2 * i + 1].add(columns[2 * i + 1]).add_high(*digit, *digit);
+    }
+    columns
+}
+
+/// Carried digits of a value in 0..16·2^256 to a value below 2p, carried.
+#[inline(always)]
+fn fold_top<W: Words, P: DigitPrime>(mut digits: [W; 5]) -> [W; 5] {
+    let high = digits[4].shift_right::<48>();
+    digits[4] = digits[4].and(W::splat((1 << 48) - 1));
+    carry(P::fold(digits, high))
+}
+
+/// p = 2^256 − 0x1000003d1.
+#[derive(Clone, Copy)]
+pub(crate) struct Secp256k1Digits;
+
+impl DigitPrime for Secp256k1Digits {
+    type Field = Secp256k1Field;
+    const P: [u64; 5] = [0xf_fffe_ffff_fc2f, MASK, MASK, MASK, MASK >> 4];
+    const SHIFT: u32 = 0;
+
+    #[inline(always)]
+    fn reduce<W: Words>(columns: [W; 10]) -> [W; 5] {
+        let columns = carry(columns);
+        // 2^260 mod p.
+        let fold = W::splat(0x10_0000_3d10);
+        let mut digits = [W::splat(0); 6];
+        digits[..5].copy_from_slice(&columns[..5]);
+        for i in 0..5 {
+            digits[i] = digits[i].add_low(fold, columns[i + 5]);
+            digits[i + 1] = digits[i + 1].add_high(fold, columns[i + 5]);
+        }
+        let [d0, d1, d2, d3, d4, d5] = carry(digits);
+        // What is above 2^256: 16·d5 + d4 / 2^48 < 2^43.
+        let d5 = d5.add(d5);
+        let d5 = d5.add(d5);
+        let d5 = d5.add(d5);
+        let high = d5.add(d5).add(d4.shift_right::<48>());
+        let fold = W::splat(0x1_0000_03d1);
+        let d4 = d4.and(W::splat((1 << 48) - 1));
+        carry([d0.add_low(fold, high), d1.add_high(fold, high), d2, d3, d4])
+    }
+
+    #[inline(always)]
+    fn fold<W: Words>([d0, d1, d2, d3, d4]: [W; 5], high: W) -> [W; 5] {
+        [d0.add_low(W::splat(0x1_0000_03d1), high), d1, d2, d3, d4]
+    }
+}
+
+/// p = 2^256 − 2^224 + 2^192 + 2^96 − 1, Montgomery with R = 2^260.
+#[derive(Clone, Copy)]
+pub(crate) struct P256Digits;
+
+impl DigitPrime for P256Digits {
+    type Field = Montgomery<P256Field>;
+    const P: [u64; 5] = [MASK, (1 << 44) - 1, 0, 1 << 36, (1 << 48) - (1 << 16)];
+    const SHIFT: u32 = 4;
+
+    #[inline(always)]
+    fn reduce<W: Words>(mut columns: [W; 10]) -> [W; 5] {
+        let (p1, p3, p4) = (W::splat(1 << 44), W::splat(1 << 36), W::splat((1 << 48) - (1 << 16)));
+        for i in 0..5 {
+            // The low digit m clears its column with m·p = m·(p + 1) − m; multiply-add reads just these 52 bits.
+            let m = columns[i];
+            columns[i + 1] = columns[i + 1].add(m.shift_right::<52>()).add_low(m, p1);
+            columns[i + 2] = columns[i + 2].add_high(m, p1);
+            columns[i + 3] = columns[i + 3].add_low(m, p3);
+            columns[i + 4] = columns[i + 4].add_high(m, p3).add_low(m, p4);
+            columns[i + 5] = columns[i + 5].add_high(m, p4);
+        }
+        let [.., c5, c6, c7, c8, c9] = columns;
+        carry([c5, c6, c7, c8, c9])
+    }
+
+    #[inline(always)]
+    fn fold<W: Words>([d0, d1, d2, d3, d4]: [W; 5], high: W) -> [W; 5] {
+        // 2^256 ≡ 2^224 − 2^192 − 2^96 + 1; each product is below 2^52.
+        let times = |factor: u64| W::splat(0).add_low(W::splat(factor), high);
+        [d0.add(high), d1.sub(times(1 << 44)), d2, d3.sub(times(1 << 36)), d4.add(times(1 << 16))]
+    }
+}
+
+/// Out of line, or debug builds of everything above it grow beyond measure.
+#[cfg(debug_assertions)]
+#[inline(never)]
+fn assert_reduced<W: Words>(digits: [W; 5]) {
+    let digits = digits.map(W::to_array);
+    for lane in 0..8 {
+        let [d0, d1, d2, d3, d4] = digits.map(|digit| digit[lane]);
+        assert!(d0.max(d1).max(d2).max(d3) <= MASK && d4 <= 1 << 49, "reduced: {d0:x} {d1:x} {d2:x} {d3:x} {d4:x}");
+    }
+}
+
+/// A function of residues, inlined where [`Words::INLINED`], called otherwise.
+macro_rules! function {
+    ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
+        $(#[$doc])*
+        #[inline(always)]
+        fn $name($($argument: $type),*) -> $result {
+            #[inline(always)]
+            fn here<W: Words, P: DigitPrime>($($argument: $type),*) -> $result $body
+            #[inline(never)]
+            fn apart<W: Words, P: DigitPrime>($($argument: $type),*) -> $result {
+                here::<W, P>($($argument),*)
+            }
+            if W::INLINED { here::<W, P>($($argument),*) } else { apart::<W, P>($($argument),*) }
+        }
+    };
+}
+
+impl<W: Words, P: DigitPrime> Residues<W, P> {
+    function! {
+        /// a·b.
+        product(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
+            Residues::reduced(P::reduce(product(&a.0, &b.0)))
+        }
+    }
+
+    function! {
+        /// a².
+        squared(a: Residues<W, P>) -> Residues<W, P> {
+            Residues::reduced(P::reduce(square(&a.0)))
+        }
+    }
+
+    function! {
+        /// a + b.
+        sum(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
+            let mut sum = a.0;
+            for (digit, other) in sum.iter_mut().zip(b.0) {
+                *digit = digit.add(other);
+            }
+            Residues::folded(sum)
+        }
+    }
+
+    function! {
+        /// a − b.
+        difference(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
+            // Loops, not closures: a closure is a function of its own, without the features of the one it stands in.
+            let mut difference = a.0;
+            for ((digit, other), p) in difference.iter_mut().zip(b.0).zip(P::P) {
+                *digit = digit.sub(other).add(W::splat(2 * p));
+            }
+            Residues::folded(difference)
+        }
+    }
+
+    function! {
+        /// The residue of uncarried digits, a number in 0..16·2^256.
+        folded(digits: [W; 5]) -> Residues<W, P> {
+            Residues::reduced(fold_top::<W, P>(carry(digits)))
+        }
+    }
+
+    function! {
+        /// Digits of numbers below 2^256, limb by limb.
+        unpacked(limbs: [W; 4]) -> Residues<W, P> {
+            let ([l0, l1, l2, l3], mask) = (limbs, W::splat(MASK));
+            Residues::reduced([
+                l0.and(mask),
+                l0.shift_right_logical::<52>().or(l1.shift_left::<12>()).and(mask),
+                l1.shift_right_logical::<40>().or(l2.shift_left::<24>()).and(mask),
+                l2.shift_right_logical::<28>().or(l3.shift_left::<36>()).and(mask),
+                l3.shift_right_logical::<16>(),
+            ])
+        }
+    }
+
+    function! {
+        /// What [`Residues::unpacked`] reads: the same residues, in limbs.
+        packed(a: Residues<W, P>) -> [W; 4] {
+            // A value in 2^256..2p becomes one below p, any other stays.
+            let [d0, d1, d2, d3, d4] = fold_top::<W, P>(a.0);
+            [
+                d0.or(d1.shift_left::<52>()),
+                d1.shift_right_logical::<12>().or(d2.shift_left::<40>()),
+                d2.shift_right_logical::<24>().or(d3.shift_left::<28>()),
+                d3.shift_right_logical::<36>().or(d4.shift_left::<16>()),
+            ]
+        }
+    }
+
+    function! {
+        /// Stored residues, limb by limb.
+        from_limbs(limbs: [W; 4]) -> Residues<W, P> {
+            if P::SHIFT == 0 {
+                return Residues::unpacked(limbs);
+            }
+            const { assert!(P::SHIFT == 0 || P::SHIFT == 4, "the digits below are cut for these") };
+            let ([l0, l1, l2, l3], mask) = (limbs, W::splat(MASK));
+            Residues::reduced(fold_top::<W, P>([
+                l0.shift_left::<4>().and(mask),
+                l0.shift_right_logical::<48>().or(l1.shift_left::<16>()).and(mask),
+                l1.shift_right_logical::<36>().or(l2.shift_left::<28>()).and(mask),
+                l2.shift_right_logical::<24>().or(l3.shift_left::<40>()).and(mask),
+                l3.shift_right_logical::<12>(),
+            ]))
+        }
+    }
+
+    /// Eight stored residues.
+    #[inline(always)]
+    fn from_stored(stored: &[Limbs; 8]) -> Self {
+        let mut rows = [W::splat(0); 8];
+        for (row, [l0, l1, l2, l3]) in rows.iter_mut().zip(stored) {
+            *row = W::from_array([*l0, *l1, *l2, *l3, 0, 0, 0, 0]);
+        }
+        let [l0, l1, l2, l3, ..] = W::transpose(rows);
+        Self::from_limbs([l0, l1, l2, l3])
+    }
+
+    /// −self in the lanes of the mask.
+    #[inline(always)]
+    fn negated_where(self, mask: LaneMask) -> Self {
+        self.replace(mask, Self::reduced([W::splat(0); 5]).sub(self))
+    }
+
+    /// `other` in the lanes of the mask.
+    #[inline(always)]
+    fn replace(self, mask: LaneMask, other: Self) -> Self {
+        let mut digits = self.0;
+        for (digit, other) in digits.iter_mut().zip(other.0) {
+            *digit = digit.replace(mask, other);
+        }
+        Self::reduced(digits)
+    }
+
+    #[inline(always)]
+    fn reduced(digits: [W; 5]) -> Self {
+        #[cfg(debug_assertions)]
+        assert_reduced(digits);
+        Self(digits, PhantomData)
+    }
+
+    /// What the lanes keep, below p.
+    #[inline(always)]
+    fn kept(self) -> [Limbs; 8] {
+        let mut digits = [[0; 8]; 5];
+        for (array, digit) in digits.iter_mut().zip(self.0) {
+            *array = digit.to_array();
+        }
+        let mut kept = [[0; 4]; 8];
+        for (lane, kept) in kept.iter_mut().enumerate() {
+            let [d0, d1, d2, d3, d4] =
+                [digits[0][lane], digits[1][lane], digits[2][lane], digits[3][lane], digits[4][lane]];
+            let limbs = [d0 | d1 << 52, d1 >> 12 | d2 << 40, d2 >> 24 | d3 << 28, d3 >> 36 | d4 << 16];
+            // The value is below 2p and may pass 2^256 by one bit, which the subtraction takes with it.
+            let (less, below) = sub_borrow(&limbs, &P::Field::PRIME);
+            *kept = if d4 >> 48 == 0 && below { limbs } else { less };
+            debug_assert!(is_below(kept, &P::Field::PRIME), "reduced");
+        }
+        kept
+    }
+
+    /// self·number / 2^260 mod p where products divide by that, self itself elsewhere; below p.
+    #[inline(always)]
+    fn divided(self, number: &Limbs) -> [Limbs; 8] {
+        if P::SHIFT == 0 {
+            return self.kept();
+        }
+        let [l0, l1, l2, l3] = *number;
+        let digits = [l0, l0 >> 52 | l1 << 12, l1 >> 40 | l2 << 24, l2 >> 28 | l3 << 36, l3 >> 16];
+        let mut factor = [W::splat(0); 5];
+        for (factor, digit) in factor.iter_mut().zip(digits) {
+            *factor = W::splat(digit & MASK);
+        }
+        self.mul(Self::reduced(factor)).kept()
+    }
+}
+
+/// The inverses of eight stored residues x·2^`shift`, likewise stored, with one inversion. None may be 0.
+fn inverses<F: Field>(kept: &[Limbs; 8], shift: u32) -> [Limbs; 8] {
+    let mut before = [F::ONE; 8];
+    let mut product = F::ONE;
+    for (before, kept) in before.iter_mut().zip(kept) {
+        *before = product;
+        product = product.mul(F::from_stored(*kept));
+    }
+    // A lane counts as x·2^shift and its inverse as x^−1·2^−shift; `from_stored` takes x^−1.
+    let scale = (0..shift).fold(F::ONE, |power, _| power.add(power));
+    let mut inverse = product.inverse_vartime().mul(scale);
+    let mut inverted = [[0; 4]; 8];
+    for lane in (0..8).rev() {
+        inverted[lane] = inverse.mul(before[lane]).stored();
+        inverse = inverse.mul(F::from_stored(kept[lane]));
+    }
+    inverted
+}
+
+impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
+    const COUNT: usize = 8;
+    type Numbers = [Limbs; 8];
+    type Kept = [Entry; 8];
+
+    #[inline(always)]
+    fn enter<T: Task>(task: T) -> T::Output {
+        W::enter(task)
+    }
+
+    #[inline(always)]
+    fn one() -> Self {
+        Self::splat(&P::Field::ONE.stored())
+    }
+
+    #[inline(always)]
+    fn splat(stored: &Limbs) -> Self {
+        let [l0, l1, l2, l3] = *stored;
+        Self::from_limbs([W::splat(l0), W::splat(l1), W::splat(l2), W::splat(l3)])
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self::sum(self, other)
+    }
+
+    #[inline(always)]
+    fn times<const K: u32>(self) -> Self {
+        const { assert!(2 <= K && K <= 8, "the fold takes 16·2^256") };
+        let mut product = self.0;
+        for digit in &mut product {
+            let one = *digit;
+            *digit = match K {
+                2 => one.shift_left::<1>(),
+                4 => one.shift_left::<2>(),
+                8 => one.shift_left::<3>(),
+                _ => {
+                    let mut sum = one;
+                    for _ in 1..K {
+                        sum = sum.add(one);
+                    }
+                    sum
+                }
+            };
+        }
+        Self::folded(product)
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self::product(self, other)
+    }
+
+    #[inline(always)]
+    fn sqr(self) -> Self {
+        Self::squared(self)
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self::difference(self, other)
+    }
+
+    #[inline(always)]
+    fn zeros(self) -> LaneMask {
+        let [d0, d1, d2, d3, d4] = self.0;
+        let mut from_p = self.0;
+        for (digit, p) in from_p.iter_mut().zip(P::P) {
+            *digit = digit.xor(W::splat(p));
+        }
+        let [e0, e1, e2, e3, e4] = from_p;
+        d0.or(d1).or(d2).or(d3).or(d4).zeros() | e0.or(e1).or(e2).or(e3).or(e4).zeros()
+    }
+
+    #[inline(always)]
+    fn one_where(self, mask: LaneMask) -> Self {
+        if mask == 0 {
+            return self;
+        }
+        self.replace(mask, Self::one())
+    }
+
+    #[inline(always)]
+    fn inverse_vartime(self) -> Self {
+        Self::from_stored(&inverses::<P::Field>(&self.kept(), P::SHIFT))
+    }
+
+    #[inline(always)]
+    fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
+        let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(|lane| (entry(lane), false));
+        (Self::from_limbs([x0, x1, x2, x3]), Self::from_limbs([y0, y1, y2, y3]))
+    }
+
+    #[inline(always)]
+    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
+        let (x, y) = <Self as Lanes>::load(|lane| entry(lane).0);
+        (x, y.negated_where(signs(entry)))
+    }
+
+    #[inline(always)]
+    fn keep((x, y): (Self, Self)) -> [Entry; 8] {
+        let ([x0, x1, x2, x3], [y0, y1, y2, y3]) = (Self::packed(x), Self::packed(y));
+        let rows = W::transpose([x0, x1, x2, x3, y0, y1, y2, y3]);
+        let mut kept = [Entry { x: [0; 4], y: [0; 4] }; 8];
+        for (kept, row) in kept.iter_mut().zip(rows) {
+            let [x0, x1, x2, x3, y0, y1, y2, y3] = row.to_array();
+            *kept = Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] };
+        }
+        kept
+    }
+
+    #[inline(always)]
+    fn gather_kept<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
+        let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(&entry);
+        let (x, y) = (Self::unpacked([x0, x1, x2, x3]), Self::unpacked([y0, y1, y2, y3]));
+        (x, y.negated_where(signs(entry)))
+    }
+
+    #[inline(always)]
+    fn numbers(self) -> [Limbs; 8] {
+        self.divided(&[1, 0, 0, 0])
+    }
+
+    #[inline(always)]
+    fn stored(self) -> [Limbs; 8] {
+        // 2^256 mod p, which is what 1 is stored as where products divide.
+        self.divided(&P::Field::ONE.stored())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words::Plain;
+    use super::*;
+
+    /// Stored residues where carries start or stop, and p − 1 and its neighbours.
+    fn interesting<F: Field>() -> Vec<Limbs> {
+        let mut residues = vec![[0; 4], [1, 0, 0, 0], [2, 0, 0, 0]];
+        for distance in 1..4 {
+            residues.push(sub_borrow(&F::PRIME, &[distance, 0, 0, 0]).0);
+        }
+        // Digits 0, 1 and 2^52 − 1 in each place between the same.
+        for place in 0..5 {
+            for digit in [0, 1, MASK] {
+                for rest in [0, 1, MASK] {
+                    let mut d = [rest; 5];
+                    d[place] = digit;
+                    let limbs =
+                        [d[0] | d[1] << 52, d[1] >> 12 | d[2] << 40, d[2] >> 24 | d[3] << 28, d[3] >> 36 | d[4] << 16];
+                    residues.push(if is_below(&limbs, &F::PRIME) { limbs } else { sub_borrow(&limbs, &F::PRIME).0 });
+                }
+            }
+        }
+        let mut state = F::from_stored([3, 1, 4, 1]);
+        for _ in 0..40 {
+            state = state.sqr().add(F::ONE);
+            residues.push(state.stored());
+        }
+        residues
+    }
+
+    fn check<W: Words, P: DigitPrime>() {
+        let residues = &interesting::<P::Field>();
+        let field = P::Field::from_stored;
+        let at = |start: usize, step: usize| {
+            let stored = move |lane| residues[(start + step * lane) % residues.len()];
+            (Residues::<W, P>::from_stored(&std::array::from_fn(stored)), stored)
+        };
+        for start in 0..residues.len() {
+            for step in 0..residues.len() {
+                let (a, a_at) = at(start, 1);
+                let (b, b_at) = at(step, start + 1);
+                let results = [
+                    (a.mul(b), "·"),
+                    (a.sub(b), "−"),
+                    (a.sqr(), "²"),
+                    // Chains, whose intermediate values are not canonical.
+                    (a.sub(b).sub(b).mul(b.sub(a)), "(a − 2b)(b − a)"),
+                ];
+                let numbers = results.map(|(result, what)| (result.numbers(), result.stored(), what));
+                for lane in 0..8 {
+                    let (x, y) = (field(a_at(lane)), field(b_at(lane)));
+                    let expected = [x.mul(y), x.sub(y), x.sqr(), x.sub(y).sub(y).mul(y.sub(x))];
+                    for ((number, stored, what), expected) in numbers.iter().zip(expected) {
+                        assert_eq!(number[lane], expected.to_limbs(), "{what} in lane {lane}");
+                        assert_eq!(stored[lane], expected.stored(), "{what} in lane {lane}, stored");
+                    }
+                    let equal = LaneMask::from(x == y);
+                    assert_eq!(a.sub(b).zeros() >> lane & 1, equal, "zero test in lane {lane}");
+                    assert_eq!(b.sub(a).sub(b.sub(a)).zeros() >> lane & 1, 1, "0 of another form");
+                }
+            }
+            let (a, a_at) = at(start, 3);
+            let safe = a.one_where(a.zeros());
+            let inverse = safe.inverse_vartime();
+            for lane in 0..8 {
+                let x = field(a_at(lane));
+                let x = if x.is_zero() { P::Field::ONE } else { x };
+                assert_eq!(safe.numbers()[lane], x.to_limbs(), "1 in the lanes that were 0");
+                assert_eq!(inverse.numbers()[lane], x.inverse_vartime().to_limbs(), "inverse in lane {lane}");
+            }
+        }
+    }
+
+    #[test]
+    fn eight_lanes_agree_with_one() {
+        check::<Plain, Secp256k1Digits>();
+        check::<Plain, P256Digits>();
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn the_instructions_agree_with_one_lane_where_they_exist() {
+        if crate::cpu::detect().avx512_ifma.is_some() {
+            check::<super::super::words::Ifma, Secp256k1Digits>();
+            check::<super::super::words::Ifma, P256Digits>();
+        }
+    }
+}

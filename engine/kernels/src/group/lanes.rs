@@ -1,0 +1,164 @@
+//! One residue per lane: what the tree computes with, whatever the width of the machine.
+
+use crate::field::{Entry, Field, Limbs};
+
+/// One bit per lane.
+pub(crate) type LaneMask = u8;
+
+/// A piece of work on lanes. Everything it calls is inlined into it, because only the function that [`Lanes::enter`]
+/// makes of it enables their instructions; so pieces are cut small enough for the compiler, whose time grows faster than
+/// the length of a function.
+pub(crate) trait Task {
+    type Output;
+
+    /// To be implemented with `#[inline(always)]`.
+    fn run(self) -> Self::Output;
+}
+
+/// A vector of residues of one field.
+pub(crate) trait Lanes: Copy {
+    /// Lanes in one vector, at most 8.
+    const COUNT: usize;
+    /// A number per lane.
+    type Numbers: AsRef<[Limbs]>;
+    /// A point per lane, in a form only these lanes read.
+    type Kept: AsRef<[Entry]>;
+
+    /// Runs a piece of work as a function of its own, which enables the instructions of these lanes.
+    fn enter<T: Task>(task: T) -> T::Output;
+    fn one() -> Self;
+    /// The same stored residue in every lane.
+    fn splat(stored: &Limbs) -> Self;
+    fn add(self, other: Self) -> Self;
+    /// K·self for 2 ≤ K ≤ 8.
+    fn times<const K: u32>(self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn sqr(self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    /// The lanes that are 0 mod p.
+    fn zeros(self) -> LaneMask;
+    /// 1 in the lanes of the mask, the others as they are.
+    fn one_where(self, mask: LaneMask) -> Self;
+    /// The inverse in every lane. None may be 0.
+    fn inverse_vartime(self) -> Self;
+    /// Lane i holds the point `entry(i)` gives.
+    fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self);
+    /// Lane i holds the point `entry(i)` gives, negated if it says so.
+    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self);
+    /// The point in each lane, for [`Lanes::gather_kept`].
+    fn keep(point: (Self, Self)) -> Self::Kept;
+    /// [`Lanes::gather`] of points that [`Lanes::keep`] gave.
+    fn gather_kept<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self);
+    /// The numbers below p.
+    fn numbers(self) -> Self::Numbers;
+    /// What an [`Entry`] keeps.
+    fn stored(self) -> Self::Numbers;
+}
+
+/// One lane of ordinary integers: what every machine can do, and the oracle of the wider ones.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Single<F>(pub(crate) F);
+
+impl<F: Field> Lanes for Single<F> {
+    const COUNT: usize = 1;
+    type Numbers = [Limbs; 1];
+    type Kept = [Entry; 1];
+
+    #[inline(never)]
+    fn enter<T: Task>(task: T) -> T::Output {
+        task.run()
+    }
+
+    fn one() -> Self {
+        Self(F::ONE)
+    }
+
+    #[inline(always)]
+    fn splat(stored: &Limbs) -> Self {
+        Self(F::from_stored(*stored))
+    }
+
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        Self(self.0.add(other.0))
+    }
+
+    #[inline(always)]
+    fn times<const K: u32>(self) -> Self {
+        let double = self.0.add(self.0);
+        Self(match K {
+            2 => double,
+            3 => double.add(self.0),
+            4 => double.add(double),
+            8 => double.add(double).add(double.add(double)),
+            _ => (1..K).fold(self.0, |sum, _| sum.add(self.0)),
+        })
+    }
+
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        Self(self.0.mul(other.0))
+    }
+
+    #[inline(always)]
+    fn sqr(self) -> Self {
+        Self(self.0.sqr())
+    }
+
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        Self(self.0.sub(other.0))
+    }
+
+    #[inline(always)]
+    fn zeros(self) -> LaneMask {
+        LaneMask::from(self.0.is_zero())
+    }
+
+    #[inline(always)]
+    fn one_where(self, mask: LaneMask) -> Self {
+        if mask == 0 { self } else { Self::one() }
+    }
+
+    fn inverse_vartime(self) -> Self {
+        Self(self.0.inverse_vartime())
+    }
+
+    #[inline(always)]
+    fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
+        let entry = entry(0);
+        (Self(F::from_stored(entry.x)), Self(F::from_stored(entry.y)))
+    }
+
+    #[inline(always)]
+    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
+        let (entry, negate) = entry(0);
+        // Signs are as good as random: computing both and selecting costs less than a branch guessed wrongly half of
+        // the time, and lets the loads of later entries start.
+        let y = F::from_stored(entry.y);
+        let negated = y.negate().stored();
+        let mask = 0_u64.wrapping_sub(u64::from(negate));
+        let selected = std::array::from_fn(|i| entry.y[i] ^ ((entry.y[i] ^ negated[i]) & mask));
+        (Self(F::from_stored(entry.x)), Self(F::from_stored(selected)))
+    }
+
+    #[inline(always)]
+    fn keep((x, y): (Self, Self)) -> [Entry; 1] {
+        [Entry { x: x.0.stored(), y: y.0.stored() }]
+    }
+
+    #[inline(always)]
+    fn gather_kept<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
+        Self::gather(entry)
+    }
+
+    #[inline(always)]
+    fn numbers(self) -> [Limbs; 1] {
+        [self.0.to_limbs()]
+    }
+
+    #[inline(always)]
+    fn stored(self) -> [Limbs; 1] {
+        [self.0.stored()]
+    }
+}

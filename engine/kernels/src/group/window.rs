@@ -1,0 +1,247 @@
+//! b·Q for keys without a table.
+//!
+#![doc = include_str!("../../docs/window.md")]
+
+use std::marker::PhantomData;
+
+use super::curve::Curve;
+use super::lanes::{Lanes, Task};
+use super::recode::Digits;
+use super::tree::{Denominators, Forest, add, sum_pairs};
+use crate::field::{Entry, Field};
+
+/// Bits per window: 16 odd multiples per key. One bit more would cost 16 more additions per key and save 4 windows.
+pub(super) const WINDOW_BITS: usize = 5;
+const MULTIPLES_COUNT: usize = 1 << (WINDOW_BITS - 1);
+
+/// A point with z: (x/z², y/z³), or ∞ if z = 0.
+#[derive(Clone, Copy)]
+struct Jacobian<L> {
+    x: L,
+    y: L,
+    z: L,
+}
+
+/// A coefficient of the curve's equation, in every lane.
+#[inline(always)]
+fn coefficient_a<C: Curve, L: Lanes>() -> L {
+    L::splat(&C::Field::from_limbs(C::EQUATION.0).expect("a coefficient is below p").stored())
+}
+
+impl<L: Lanes> Jacobian<L> {
+    /// 2·self. ∞ stays ∞; y is never 0 on a curve of odd order.
+    #[inline(always)]
+    fn double<C: Curve>(self) -> Self {
+        let Self { x, y, z } = self;
+        // m = 3x² + a·z⁴.
+        let m = if C::A_IS_MINUS_THREE {
+            let z_squared = z.sqr();
+            x.sub(z_squared).mul(x.add(z_squared)).times::<3>()
+        } else {
+            x.sqr().times::<3>()
+        };
+        let y_squared = y.sqr();
+        let s = x.mul(y_squared).times::<4>();
+        let x3 = m.sqr().sub(s.times::<2>());
+        let y3 = m.mul(s.sub(x3)).sub(y_squared.sqr().times::<8>());
+        Self { x: x3, y: y3, z: y.mul(z).times::<2>() }
+    }
+
+    /// self + other. Where the two have equal x, or self is ∞, the result has z = 0: both rightly and wrongly, so
+    /// the caller takes z = 0 for "unknown".
+    #[inline(always)]
+    fn add_affine(self, (x2, y2): (L, L)) -> Self {
+        let Self { x, y, z } = self;
+        let z_squared = z.sqr();
+        let h = x2.mul(z_squared).sub(x);
+        let r = y2.mul(z.mul(z_squared)).sub(y);
+        let h_squared = h.sqr();
+        let h_cubed = h.mul(h_squared);
+        let v = x.mul(h_squared);
+        let x3 = r.sqr().sub(h_cubed).sub(v.times::<2>());
+        let y3 = r.mul(v.sub(x3)).sub(y.mul(h_cubed));
+        Self { x: x3, y: y3, z: z.mul(h) }
+    }
+}
+
+/// 1/(2y)·(3x² + a) is the slope of the tangent; given 1/(2y), the point doubled.
+#[inline(always)]
+fn tangent<L: Lanes>((x, y): (L, L), a: L, inverse: L) -> (L, L) {
+    let slope = x.sqr().times::<3>().add(a).mul(inverse);
+    let x3 = slope.sqr().sub(x.times::<2>());
+    (x3, slope.mul(x.sub(x3)).sub(y))
+}
+
+/// Q, 3·Q, … 31·Q of every lane of every vector, as kept. Doubling k turns m known odd multiples into 2m by adding 2m·Q
+/// to each, and all vectors share the inversion of each of these rounds.
+struct OddMultiples<'a, C, L> {
+    points: Vec<(L, L)>,
+    denominators: &'a mut Denominators<L>,
+    curve: PhantomData<C>,
+}
+
+impl<C: Curve, L: Lanes> Task for OddMultiples<'_, C, L> {
+    /// [`MULTIPLES_COUNT`] per vector.
+    type Output = Vec<L::Kept>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<L::Kept> {
+        let Self { points: mut powers, denominators: Denominators { steps, exceptional }, .. } = self;
+        let a = coefficient_a::<C, L>();
+        let mut multiples = Vec::with_capacity(powers.len() * MULTIPLES_COUNT);
+        for &point in &powers {
+            multiples.extend_from_slice(&[point; MULTIPLES_COUNT]);
+        }
+        for round in 0..WINDOW_BITS {
+            // Round 0 only doubles Q, the last one only adds.
+            let (known, last) = (if round == 0 { 0 } else { 1 << (round - 1) }, round + 1 == WINDOW_BITS);
+            steps.restart();
+            for (vector, (power, multiples)) in powers.iter().zip(multiples.chunks_exact(MULTIPLES_COUNT)).enumerate() {
+                for (x, _) in &multiples[..known] {
+                    exceptional[vector] |= steps.push(power.0.sub(*x));
+                }
+                if !last {
+                    exceptional[vector] |= steps.push(power.1.times::<2>());
+                }
+            }
+            steps.invert();
+            for (power, multiples) in powers.iter_mut().zip(multiples.chunks_exact_mut(MULTIPLES_COUNT)).rev() {
+                let next = if last { *power } else { tangent(*power, a, steps.pop()) };
+                for index in (0..known).rev() {
+                    multiples[known + index] = add(multiples[index], *power, steps.pop());
+                }
+                *power = next;
+            }
+        }
+        let mut kept = Vec::with_capacity(multiples.len());
+        for multiple in multiples {
+            kept.push(L::keep(multiple));
+        }
+        kept
+    }
+}
+
+/// b·Q with b in parts: Q times the first, and λ·Q times the second where the curve has a λ.
+pub(super) struct Product {
+    pub(super) point: Entry,
+    pub(super) parts: [Digits; 2],
+}
+
+/// The multiple of the key for each window of each part, window by window.
+struct Picked<'a, C, L: Lanes, F> {
+    kept: &'a [L::Kept],
+    /// Vector and lane to product.
+    product: &'a F,
+    curve: PhantomData<C>,
+}
+
+/// Parts of a scalar.
+const fn parts_count<C: Curve>() -> usize {
+    if C::BETA.is_some() { 2 } else { 1 }
+}
+
+impl<'p, C: Curve, L: Lanes, F: Fn(usize, usize) -> &'p Product> Task for Picked<'_, C, L, F> {
+    type Output = Forest<L>;
+
+    #[inline(always)]
+    fn run(self) -> Forest<L> {
+        let Self { kept, product, .. } = self;
+        let vectors_count = kept.len() / MULTIPLES_COUNT;
+        let rows_count = parts_count::<C>() * C::WINDOWS_COUNT;
+        let mut rows = Forest::new(rows_count, vectors_count);
+        for row in 0..rows_count {
+            let (part, window) = (row / C::WINDOWS_COUNT, row % C::WINDOWS_COUNT);
+            for (vector, kept) in kept.chunks_exact(MULTIPLES_COUNT).enumerate() {
+                let (x, y) = L::gather_kept(|lane| {
+                    let (index, negate) = product(vector, lane).parts[part].digit(window);
+                    (&kept[index].as_ref()[lane], negate)
+                });
+                match C::BETA {
+                    Some(beta) if part == 1 => rows.push((x.mul(L::splat(&beta)), y)),
+                    _ => rows.push((x, y)),
+                }
+            }
+        }
+        rows
+    }
+}
+
+/// Horner's rule over one row per window.
+struct Horner<'a, C, L> {
+    rows: &'a Forest<L>,
+    vectors_count: usize,
+    curve: PhantomData<C>,
+}
+
+impl<C: Curve, L: Lanes> Task for Horner<'_, C, L> {
+    type Output = Vec<Jacobian<L>>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Jacobian<L>> {
+        let mut sums = Vec::with_capacity(self.vectors_count);
+        for vector in 0..self.vectors_count {
+            let (x, y) = self.rows.point(C::WINDOWS_COUNT - 1, vector);
+            let mut sum = Jacobian { x, y, z: L::one() };
+            for window in (0..C::WINDOWS_COUNT - 1).rev() {
+                for _ in 0..WINDOW_BITS {
+                    sum = sum.double::<C>();
+                }
+                sum = sum.add_affine(self.rows.point(window, vector));
+            }
+            sums.push(sum);
+        }
+        sums
+    }
+}
+
+/// The same points, affine, as a forest of one row.
+struct Affine<'a, L> {
+    points: Vec<Jacobian<L>>,
+    denominators: &'a mut Denominators<L>,
+}
+
+impl<L: Lanes> Task for Affine<'_, L> {
+    type Output = Forest<L>;
+
+    #[inline(always)]
+    fn run(self) -> Forest<L> {
+        let Self { points, denominators: Denominators { steps, exceptional } } = self;
+        steps.restart();
+        for (point, exceptional) in points.iter().zip(exceptional) {
+            *exceptional |= steps.push(point.z);
+        }
+        steps.invert();
+        let mut affine = Forest::filled(1, points.len(), (L::one(), L::one()));
+        for (vector, Jacobian { x, y, .. }) in points.into_iter().enumerate().rev() {
+            let inverse = steps.pop();
+            let squared = inverse.sqr();
+            affine.set(0, vector, (x.mul(squared), y.mul(squared.mul(inverse))));
+        }
+        affine
+    }
+}
+
+/// b·Q of every lane, affine, as a forest of one row: vector i holds the products `product(8·i)` and following. Lanes that
+/// turn exceptional have no meaningful sum.
+#[inline(always)]
+pub(super) fn products<'p, C: Curve, L: Lanes>(
+    count: usize,
+    product: impl Fn(usize) -> &'p Product,
+    denominators: &mut Denominators<L>,
+) -> Forest<L> {
+    // The last vector's idle lanes repeat the last product; nobody reads them.
+    let in_lane = |vector: usize, lane: usize| product((vector * L::COUNT + lane).min(count - 1));
+    let vectors_count = count.div_ceil(L::COUNT);
+    let mut points = Vec::with_capacity(vectors_count);
+    for vector in 0..vectors_count {
+        points.push(L::load(|lane| &in_lane(vector, lane).point));
+    }
+    let curve = PhantomData::<C>;
+    let kept = L::enter(OddMultiples { points, denominators, curve });
+    let mut rows = L::enter(Picked { kept: &kept, product: &in_lane, curve });
+    if parts_count::<C>() == 2 {
+        sum_pairs(&mut rows, denominators);
+    }
+    let points = L::enter(Horner { rows: &rows, vectors_count, curve });
+    L::enter(Affine { points, denominators })
+}
