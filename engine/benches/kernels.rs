@@ -17,15 +17,17 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use assay_engine::Backend;
-use assay_kernels::job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1Job};
+use assay_kernels::job::{
+    Bip340Job, EcdsaP256Job, EcdsaSecp256k1CompressedJob, EcdsaSecp256k1Job, RecoverSecp256k1Job,
+};
 use assay_kernels::key::{P256PublicKey, Secp256k1PublicKey, XOnlyPublicKey};
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use support::{Rng, Secp256k1};
 
 /// Keys of the hot rows.
 const HOT_KEYS_COUNT: usize = 16;
-/// Largest batch of the hot rows: each round takes so many signatures of its own.
-const HOT_BATCH_MAX: usize = 256;
+/// Largest batch: each round takes so many signatures of its own.
+const BATCH_MAX: usize = 256;
 
 struct Options {
     json: bool,
@@ -41,22 +43,32 @@ struct Row {
     backend_ns: f64,
 }
 
-type Verify<'a, J> = &'a dyn Fn(Backend, &[J], &mut [bool]);
+/// Whether all jobs came out as they must.
+type Run<'a, J> = &'a dyn Fn(Backend, &[J]) -> bool;
 
-/// One way of verifying `jobs`, and the library's way, which is the portable backend: one call each, key parsed.
+/// One way of answering `jobs`, and the library's way, which is the portable backend: one call each, key parsed unless
+/// the operation says otherwise.
 struct Question<'a, J> {
     operation: &'static str,
     library: &'static str,
-    verify: Verify<'a, J>,
+    run: Run<'a, J>,
+}
+
+/// A batch function as a [`Run`].
+fn all<J>(verify: impl Fn(Backend, &[J], &mut [bool])) -> impl Fn(Backend, &[J]) -> bool {
+    move |backend, jobs| {
+        let mut verdicts = vec![false; jobs.len()];
+        verify(backend, jobs, &mut verdicts);
+        verdicts.into_iter().all(|verdict| verdict)
+    }
 }
 
 fn measure<J>(question: &Question<'_, J>, backend: Backend, batch: usize, jobs: &[J], rounds: usize) -> Row {
     let time = |backend, jobs: &[J]| {
-        let mut verdicts = vec![false; jobs.len()];
         let started = Instant::now();
-        (question.verify)(backend, black_box(jobs), &mut verdicts);
+        let right = (question.run)(backend, black_box(jobs));
         let elapsed = started.elapsed();
-        assert!(verdicts.iter().all(|&verdict| verdict), "{}", question.operation);
+        assert!(right, "{}", question.operation);
         elapsed.as_secs_f64() * 1e9 / jobs.len() as f64
     };
     let mut windows = jobs.chunks_exact(batch);
@@ -95,7 +107,7 @@ fn measure_tables<K, J>(
         black_box(prepare(backend, black_box(key)));
         own.push(started.elapsed().as_secs_f64() * 1e9);
         let started = Instant::now();
-        (question.verify)(Backend::Portable, black_box(std::slice::from_ref(job)), &mut [false]);
+        black_box((question.run)(Backend::Portable, black_box(std::slice::from_ref(job))));
         library.push(started.elapsed().as_secs_f64() * 1e9);
     }
     Row {
@@ -138,31 +150,68 @@ fn p256_public(pair: &p256::ecdsa::SigningKey) -> P256PublicKey {
 }
 
 fn secp256k1_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
-    let verify: Verify<'_, EcdsaSecp256k1Job> = &assay_kernels::verify_ecdsa_secp256k1_vartime;
+    let run: Run<'_, EcdsaSecp256k1Job> = &all(assay_kernels::verify_ecdsa_secp256k1_vartime);
     let pairs: Vec<_> = (0..HOT_KEYS_COUNT).map(|_| Secp256k1::random(rng)).collect();
     for pair in &pairs {
         let key = Secp256k1PublicKey::from_compressed(&pair.public).expect("a derived key is a key");
         assay_kernels::prepare_secp256k1_key(backend, &key);
     }
-    let hot: Vec<_> = (0..rounds * HOT_BATCH_MAX).map(|i| ecdsa_job(rng, &pairs[i % HOT_KEYS_COUNT])).collect();
-    let question = Question { operation: "secp256k1 ECDSA, hot key", library: "libsecp256k1", verify };
+    let hot: Vec<_> = (0..rounds * BATCH_MAX).map(|i| ecdsa_job(rng, &pairs[i % HOT_KEYS_COUNT])).collect();
+    let question = Question { operation: "secp256k1 ECDSA, hot key", library: "libsecp256k1", run };
     for batch in [256, 64, 16, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
     }
-    let question = Question { operation: "secp256k1 ECDSA, key unseen", library: "libsecp256k1", verify };
-    for batch in [64, 8, 1] {
-        let mut unseen = Vec::with_capacity(rounds * batch);
-        for _ in 0..rounds * batch {
-            let pair = Secp256k1::random(rng);
-            unseen.push(ecdsa_job(rng, &pair));
-        }
+    let question = Question { operation: "secp256k1 ECDSA, key unseen", library: "libsecp256k1", run };
+    let mut unseen = Vec::with_capacity(rounds * BATCH_MAX);
+    for _ in 0..rounds * BATCH_MAX {
+        let pair = Secp256k1::random(rng);
+        unseen.push(ecdsa_job(rng, &pair));
+    }
+    for batch in [256, 64, 16, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &unseen, rounds));
     }
-    let question = Question { operation: "secp256k1, table of a key", library: "libsecp256k1", verify };
+    let compressed: Vec<_> = unseen
+        .iter()
+        .map(|&EcdsaSecp256k1Job { public_key, msg_hash, r, s }| EcdsaSecp256k1CompressedJob {
+            public_key: public_key.to_compressed(),
+            msg_hash,
+            r,
+            s,
+        })
+        .collect();
+    let parse_and_run: Run<'_, EcdsaSecp256k1CompressedJob> =
+        &all(assay_kernels::verify_ecdsa_secp256k1_compressed_vartime);
+    let operation = "the same, key of 33 bytes parsed";
+    let question = Question { operation, library: "libsecp256k1", run: parse_and_run };
+    for batch in [256, 8, 1] {
+        rows.push(measure(&question, backend, batch, &compressed, rounds));
+    }
+    let question = Question { operation: "secp256k1, table of a key", library: "libsecp256k1", run };
     let keys: Vec<_> = (0..rounds).map(|_| Secp256k1::random(rng)).collect();
     let parse = |pair: &Secp256k1| Secp256k1PublicKey::from_compressed(&pair.public).expect("a derived key is a key");
     let keys: Vec<_> = keys.iter().map(parse).collect();
     rows.push(measure_tables(&question, backend, &keys, assay_kernels::prepare_secp256k1_key, &hot));
+}
+
+fn recover_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
+    let mut jobs = Vec::with_capacity(rounds * BATCH_MAX);
+    for _ in 0..rounds * BATCH_MAX {
+        let (pair, msg_hash) = (Secp256k1::random(rng), rng.bytes());
+        let message = secp256k1::Message::from_digest(msg_hash);
+        let signature = secp256k1::ecdsa::RecoverableSignature::sign_ecdsa_recoverable(message, &pair.secret);
+        let (recovery_id, compact) = signature.serialize_compact();
+        let (r, s) = halves(&compact);
+        jobs.push(RecoverSecp256k1Job { msg_hash, r, s, recovery_id: recovery_id.to_u8() });
+    }
+    let run: Run<'_, RecoverSecp256k1Job> = &|backend, jobs| {
+        let mut keys = vec![None; jobs.len()];
+        assay_kernels::recover_secp256k1_vartime(backend, jobs, &mut keys);
+        keys.iter().all(Option::is_some)
+    };
+    let question = Question { operation: "secp256k1, key recovered", library: "libsecp256k1", run };
+    for batch in [256, 8, 1] {
+        rows.push(measure(&question, backend, batch, &jobs, rounds));
+    }
 }
 
 fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
@@ -173,7 +222,7 @@ fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Ro
         let key = Secp256k1PublicKey::from_compressed(&even).expect("a derived key is a key");
         assay_kernels::prepare_secp256k1_key(backend, &key);
     }
-    let signed: Vec<_> = (0..rounds * HOT_BATCH_MAX)
+    let signed: Vec<_> = (0..rounds * BATCH_MAX)
         .map(|i| {
             let message: [u8; 32] = rng.bytes();
             let pair = &pairs[i % HOT_KEYS_COUNT];
@@ -186,36 +235,55 @@ fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Ro
         .iter()
         .map(|(public_key, message, signature)| Bip340Job { public_key: *public_key, message, signature })
         .collect();
-    let verify: Verify<'_, Bip340Job<'_>> = &assay_kernels::verify_bip340_vartime;
-    let question = Question { operation: "BIP-340, hot key", library: "libsecp256k1", verify };
+    let run: Run<'_, Bip340Job<'_>> = &all(|backend, jobs, verdicts| {
+        assay_kernels::verify_bip340_vartime(backend, jobs, verdicts);
+    });
+    let question = Question { operation: "BIP-340, hot key", library: "libsecp256k1", run };
     for batch in [256, 64, 8, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
+    }
+    let signed: Vec<_> = (0..rounds * BATCH_MAX)
+        .map(|_| {
+            let (pair, message): (_, [u8; 32]) = (Secp256k1::random(rng).secret.keypair(), rng.bytes());
+            let key = XOnlyPublicKey::from_bytes(&pair.x_only_public_key().0.to_byte_array());
+            let signature = pair.sign_schnorr_no_aux_rand(&message).to_byte_array();
+            (key.expect("a derived key is a key"), message, signature)
+        })
+        .collect();
+    let unseen: Vec<_> = signed
+        .iter()
+        .map(|(public_key, message, signature)| Bip340Job { public_key: *public_key, message, signature })
+        .collect();
+    let question = Question { operation: "BIP-340, key unseen", library: "libsecp256k1", run };
+    for batch in [256, 64, 8, 1] {
+        rows.push(measure(&question, backend, batch, &unseen, rounds));
     }
 }
 
 fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
-    let verify: Verify<'_, EcdsaP256Job<'_>> = &assay_kernels::verify_ecdsa_p256_vartime;
+    let run: Run<'_, EcdsaP256Job<'_>> = &all(|backend, jobs, verdicts| {
+        assay_kernels::verify_ecdsa_p256_vartime(backend, jobs, verdicts);
+    });
     let pairs: Vec<_> = (0..HOT_KEYS_COUNT).map(|_| support::p256_pair(rng)).collect();
     let keys: Vec<_> = pairs.iter().map(p256_public).collect();
     for key in &keys {
         assay_kernels::prepare_p256_key(backend, key);
     }
-    let hot: Vec<_> = (0..rounds * HOT_BATCH_MAX)
+    let hot: Vec<_> = (0..rounds * BATCH_MAX)
         .map(|i| es256_job(rng, &pairs[i % HOT_KEYS_COUNT], &keys[i % HOT_KEYS_COUNT]))
         .collect();
-    let question = Question { operation: "ES256, hot key", library: "AWS-LC", verify };
+    let question = Question { operation: "ES256, hot key", library: "AWS-LC", run };
     for batch in [256, 64, 16, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
     }
-    for batch in [64, 8, 1] {
-        let pairs: Vec<_> = (0..rounds * batch).map(|_| support::p256_pair(rng)).collect();
-        let keys: Vec<_> = pairs.iter().map(p256_public).collect();
-        let verify: Verify<'_, EcdsaP256Job<'_>> = &assay_kernels::verify_ecdsa_p256_vartime;
-        let question = Question { operation: "ES256, key unseen", library: "AWS-LC", verify };
-        let unseen: Vec<_> = pairs.iter().zip(&keys).map(|(pair, key)| es256_job(rng, pair, key)).collect();
+    let pairs: Vec<_> = (0..rounds * BATCH_MAX).map(|_| support::p256_pair(rng)).collect();
+    let keys: Vec<_> = pairs.iter().map(p256_public).collect();
+    let unseen: Vec<_> = pairs.iter().zip(&keys).map(|(pair, key)| es256_job(rng, pair, key)).collect();
+    let question = Question { operation: "ES256, key unseen", library: "AWS-LC", run };
+    for batch in [256, 64, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &unseen, rounds));
     }
-    let question = Question { operation: "P-256, table of a key", library: "AWS-LC", verify };
+    let question = Question { operation: "P-256, table of a key", library: "AWS-LC", run };
     let keys: Vec<_> = (0..rounds).map(|_| p256_public(&support::p256_pair(rng))).collect();
     rows.push(measure_tables(&question, backend, &keys, assay_kernels::prepare_p256_key, &hot));
 }
@@ -245,6 +313,7 @@ fn main() {
         Backend::available().iter().filter(|&&backend| !matches!(backend, Backend::Portable | Backend::PlainLanes))
     {
         secp256k1_rows(backend, &mut rng, options.rounds, &mut rows);
+        recover_rows(backend, &mut rng, options.rounds, &mut rows);
         bip340_rows(backend, &mut rng, options.rounds, &mut rows);
         es256_rows(backend, &mut rng, options.rounds, &mut rows);
     }

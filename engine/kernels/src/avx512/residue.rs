@@ -26,6 +26,11 @@ pub(crate) trait DigitPrime: Copy {
 #[derive(Clone, Copy)]
 pub(crate) struct Residues<W, P>([W; 5], PhantomData<P>);
 
+/// Eight numbers below 2^260 that only a product reads, which takes the low 52 bits of each digit: what is above them is
+/// carried to the next digit and left standing.
+#[derive(Clone, Copy)]
+pub(crate) struct Factor<W, P>([W; 5], PhantomData<P>);
+
 pub(crate) type Secp256k1Lanes<W> = Residues<W, Secp256k1Digits>;
 pub(crate) type P256Lanes<W> = Residues<W, P256Digits>;
 
@@ -56,6 +61,15 @@ fn carry<W: Words, const N: usize>(mut digits: [W; N]) -> [W; N] {
     for i in 1..N {
         digits[i] = digits[i].add(digits[i - 1].shift_right::<52>());
         digits[i - 1] = digits[i - 1].and(W::splat(MASK));
+    }
+    digits
+}
+
+/// [`carry`] for digits of which only the low 52 bits are read.
+#[inline(always)]
+fn carry_unmasked<W: Words>(mut digits: [W; 5]) -> [W; 5] {
+    for i in 1..5 {
+        digits[i] = digits[i].add(digits[i - 1].shift_right::<52>());
     }
     digits
 }
@@ -199,7 +213,7 @@ macro_rules! function {
 impl<W: Words, P: DigitPrime> Residues<W, P> {
     function! {
         /// a·b.
-        product(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
+        multiplied(a: Residues<W, P>, b: Residues<W, P>) -> Residues<W, P> {
             Residues::reduced(P::reduce(product(&a.0, &b.0)))
         }
     }
@@ -208,6 +222,47 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
         /// a².
         squared(a: Residues<W, P>) -> Residues<W, P> {
             Residues::reduced(P::reduce(square(&a.0)))
+        }
+    }
+
+    function! {
+        /// a·b.
+        columns_of_product(a: [W; 5], b: [W; 5]) -> [W; 10] {
+            product(&a, &b)
+        }
+    }
+
+    function! {
+        /// a².
+        columns_of_square(a: [W; 5]) -> [W; 10] {
+            square(&a)
+        }
+    }
+
+    function! {
+        /// The residue of a product.
+        of_columns(columns: [W; 10]) -> Residues<W, P> {
+            Residues::reduced(P::reduce(columns))
+        }
+    }
+
+    function! {
+        /// The residue of columns with terms added, some perhaps negative, the whole not, and up to 2^520.
+        of_large_columns(columns: [W; 10]) -> Residues<W, P> {
+            let digits = P::reduce(columns);
+            // One modulus folds whatever comes; the other divides, and its quotient may be a few times p.
+            if P::SHIFT == 0 { Residues::reduced(digits) } else { Residues::reduced(fold_top::<W, P>(digits)) }
+        }
+    }
+
+    function! {
+        /// a − b, to be multiplied.
+        less(a: Residues<W, P>, b: Residues<W, P>) -> Factor<W, P> {
+            let mut difference = a.0;
+            for ((digit, other), p) in difference.iter_mut().zip(b.0).zip(P::P) {
+                *digit = digit.sub(other).add(W::splat(2 * p));
+            }
+            Factor(carry_unmasked(difference), PhantomData)
         }
     }
 
@@ -379,6 +434,8 @@ fn inverses<F: Field>(kept: &[Limbs; 8], shift: u32) -> [Limbs; 8] {
 impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     const COUNT: usize = 8;
     type Numbers = [Limbs; 8];
+    type Factor = Factor<W, P>;
+    type Wide = [W; 10];
     type Kept = [Entry; 8];
 
     #[inline(always)]
@@ -426,7 +483,7 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        Self::product(self, other)
+        Self::multiplied(self, other)
     }
 
     #[inline(always)]
@@ -437,6 +494,82 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
         Self::difference(self, other)
+    }
+
+    #[inline(always)]
+    fn factor(self) -> Factor<W, P> {
+        Factor(self.0, PhantomData)
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Factor<W, P> {
+        Self::less(self, other)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Factor<W, P> {
+        let mut sum = self.0;
+        for (digit, other) in sum.iter_mut().zip(other.0) {
+            *digit = digit.add(other);
+        }
+        Factor(carry_unmasked(sum), PhantomData)
+    }
+
+    #[inline(always)]
+    fn multiple<const K: u32>(self) -> Factor<W, P> {
+        const { assert!(2 <= K && K <= 4, "up to 8p, and 3 if the other factor is as large") };
+        let mut multiple = self.0;
+        for digit in &mut multiple {
+            let one = *digit;
+            *digit = match K {
+                2 => one.add(one),
+                3 => one.add(one).add(one),
+                _ => one.shift_left::<2>(),
+            };
+        }
+        Factor(carry_unmasked(multiple), PhantomData)
+    }
+
+    #[inline(always)]
+    fn product(a: Factor<W, P>, b: Factor<W, P>) -> [W; 10] {
+        Self::columns_of_product(a.0, b.0)
+    }
+
+    #[inline(always)]
+    fn square(a: Factor<W, P>) -> [W; 10] {
+        Self::columns_of_square(a.0)
+    }
+
+    #[inline(always)]
+    fn reduce(wide: [W; 10]) -> Self {
+        Self::of_columns(wide)
+    }
+
+    #[inline(always)]
+    fn reduce_minus<const N: usize>(mut wide: [W; 10], terms: [(u32, Self); N]) -> Self {
+        // Where products divide by 2^260, what is added to the quotient is added five columns up.
+        let start = if P::SHIFT == 0 { 0 } else { 5 };
+        for (k, term) in terms {
+            for i in 0..5 {
+                let digit = if k == 2 { term.0[i].add(term.0[i]) } else { term.0[i] };
+                // Each term is below 2p. A column may turn negative, the sum does not.
+                wide[start + i] = wide[start + i].sub(digit).add(W::splat(2 * u64::from(k) * P::P[i]));
+            }
+        }
+        Self::of_large_columns(wide)
+    }
+
+    #[inline(always)]
+    fn reduce_difference<const K: u32>(mut a: [W; 10], b: [W; 10]) -> Self {
+        const { assert!(K == 1 || K == 8, "8·(2p)² is what the multiple of p below exceeds") };
+        for i in 0..10 {
+            a[i] = a[i].sub(if K == 8 { b[i].shift_left::<3>() } else { b[i] });
+        }
+        // 2^262·p > 8·(2p)².
+        for i in 0..5 {
+            a[5 + i] = a[5 + i].add(W::splat(4 * P::P[i]));
+        }
+        Self::of_large_columns(a)
     }
 
     #[inline(always)]
@@ -552,13 +685,45 @@ mod tests {
                     (a.mul(b), "·"),
                     (a.sub(b), "−"),
                     (a.sqr(), "²"),
+                    (Lanes::reduce(Residues::product(a.minus(b), b.minus(a))), "(a − b)(b − a)"),
+                    (Lanes::reduce(Residues::product(a.plus(b), a.minus(b))), "(a + b)(a − b)"),
+                    (Lanes::reduce(Residues::product(a.multiple::<3>(), b.factor())), "3a·b"),
+                    (Lanes::reduce(Residues::product(a.multiple::<4>(), b.multiple::<2>())), "4a·2b"),
+                    (Lanes::reduce_minus(Residues::square(a.minus(b)), [(1, b), (2, a)]), "(a − b)² − b − 2a"),
+                    (Lanes::reduce_minus(Residues::square(a.factor()), [(2, b)]), "a² − 2b"),
+                    (
+                        Residues::reduce_difference::<8>(Residues::square(a.factor()), Residues::square(b.factor())),
+                        "a² − 8b²",
+                    ),
+                    (
+                        Residues::reduce_difference::<1>(
+                            Residues::product(a.minus(b), a.minus(b)),
+                            Residues::product(a.factor(), b.factor()),
+                        ),
+                        "(a − b)² − ab",
+                    ),
                     // Chains, whose intermediate values are not canonical.
                     (a.sub(b).sub(b).mul(b.sub(a)), "(a − 2b)(b − a)"),
                 ];
                 let numbers = results.map(|(result, what)| (result.numbers(), result.stored(), what));
                 for lane in 0..8 {
                     let (x, y) = (field(a_at(lane)), field(b_at(lane)));
-                    let expected = [x.mul(y), x.sub(y), x.sqr(), x.sub(y).sub(y).mul(y.sub(x))];
+                    let (difference, twice) = (x.sub(y), |z: P::Field| z.add(z));
+                    let (product, eight_squares) = (x.mul(y), twice(twice(twice(y.sqr()))));
+                    let expected = [
+                        product,
+                        difference,
+                        x.sqr(),
+                        difference.mul(y.sub(x)),
+                        x.sqr().sub(y.sqr()),
+                        product.add(twice(product)),
+                        twice(twice(twice(product))),
+                        difference.sqr().sub(y).sub(twice(x)),
+                        x.sqr().sub(twice(y)),
+                        x.sqr().sub(eight_squares),
+                        difference.sqr().sub(product),
+                        x.sub(y).sub(y).mul(y.sub(x)),
+                    ];
                     for ((number, stored, what), expected) in numbers.iter().zip(expected) {
                         assert_eq!(number[lane], expected.to_limbs(), "{what} in lane {lane}");
                         assert_eq!(stored[lane], expected.stored(), "{what} in lane {lane}, stored");

@@ -21,6 +21,10 @@ pub(crate) trait Lanes: Copy {
     const COUNT: usize;
     /// A number per lane.
     type Numbers: AsRef<[Limbs]>;
+    /// What [`Lanes::product`] takes.
+    type Factor: Copy;
+    /// What [`Lanes::product`] gives.
+    type Wide: Copy;
     /// A point per lane, in a form only these lanes read.
     type Kept: AsRef<[Entry]>;
 
@@ -35,6 +39,23 @@ pub(crate) trait Lanes: Copy {
     fn mul(self, other: Self) -> Self;
     fn sqr(self) -> Self;
     fn sub(self, other: Self) -> Self;
+    /// What a product takes: numbers that need not be reduced, up to 6p, or 4p where the other is as large.
+    fn factor(self) -> Self::Factor;
+    /// self − other.
+    fn minus(self, other: Self) -> Self::Factor;
+    /// self + other.
+    fn plus(self, other: Self) -> Self::Factor;
+    /// K·self for 2 ≤ K ≤ 4.
+    fn multiple<const K: u32>(self) -> Self::Factor;
+    /// a·b, not yet reduced.
+    fn product(a: Self::Factor, b: Self::Factor) -> Self::Wide;
+    /// a², not yet reduced.
+    fn square(a: Self::Factor) -> Self::Wide;
+    fn reduce(wide: Self::Wide) -> Self;
+    /// `wide` − Σ kᵢ·termᵢ with kᵢ of 1 or 2, together at most 4, in one reduction.
+    fn reduce_minus<const N: usize>(wide: Self::Wide, terms: [(u32, Self); N]) -> Self;
+    /// a − K·b for K of 1 or 8, b the product of reduced numbers, in one reduction.
+    fn reduce_difference<const K: u32>(a: Self::Wide, b: Self::Wide) -> Self;
     /// The lanes that are 0 mod p.
     fn zeros(self) -> LaneMask;
     /// 1 in the lanes of the mask, the others as they are.
@@ -62,6 +83,8 @@ pub(crate) struct Single<F>(pub(crate) F);
 impl<F: Field> Lanes for Single<F> {
     const COUNT: usize = 1;
     type Numbers = [Limbs; 1];
+    type Factor = Self;
+    type Wide = Self;
     type Kept = [Entry; 1];
 
     #[inline(never)]
@@ -108,6 +131,51 @@ impl<F: Field> Lanes for Single<F> {
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
         Self(self.0.sub(other.0))
+    }
+
+    #[inline(always)]
+    fn factor(self) -> Self {
+        self
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self.sub(other)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.add(other)
+    }
+
+    #[inline(always)]
+    fn multiple<const K: u32>(self) -> Self {
+        self.times::<K>()
+    }
+
+    #[inline(always)]
+    fn product(a: Self, b: Self) -> Self {
+        a.mul(b)
+    }
+
+    #[inline(always)]
+    fn square(a: Self) -> Self {
+        a.sqr()
+    }
+
+    #[inline(always)]
+    fn reduce(wide: Self) -> Self {
+        wide
+    }
+
+    #[inline(always)]
+    fn reduce_minus<const N: usize>(wide: Self, terms: [(u32, Self); N]) -> Self {
+        terms.into_iter().fold(wide, |rest, (k, term)| rest.sub(if k == 2 { term.times::<2>() } else { term }))
+    }
+
+    #[inline(always)]
+    fn reduce_difference<const K: u32>(a: Self, b: Self) -> Self {
+        a.sub(if K == 8 { b.times::<8>() } else { b })
     }
 
     #[inline(always)]

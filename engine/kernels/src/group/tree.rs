@@ -32,9 +32,9 @@ pub(super) struct Steps<L> {
 /// The sum of two points with different x, given 1/(x2 − x1).
 #[inline(always)]
 pub(super) fn add<L: Lanes>((x1, y1): (L, L), (x2, y2): (L, L), inverse: L) -> (L, L) {
-    let slope = y2.sub(y1).mul(inverse);
-    let x3 = slope.sqr().sub(x1).sub(x2);
-    (x3, slope.mul(x1.sub(x3)).sub(y1))
+    let slope = L::reduce(L::product(y2.minus(y1), inverse.factor()));
+    let x3 = L::reduce_minus(L::square(slope.factor()), [(1, x1), (1, x2)]);
+    (x3, L::reduce_minus(L::product(slope.factor(), x1.minus(x3)), [(1, y1)]))
 }
 
 impl<L: Lanes> Forest<L> {

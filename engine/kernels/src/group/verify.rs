@@ -149,7 +149,7 @@ fn p256_known(key: &P256PublicKey) -> Known {
 
 /// A key in one of the forms of SEC 1, §2.3.3, other than the identity and the hybrid ones.
 fn known<C: Curve>(sec1: &[u8]) -> Known {
-    let number = |bytes: &[u8]| bytes.try_into().ok().map(|bytes| from_be_bytes(bytes));
+    let number = |bytes: &[u8]| bytes.try_into().ok().map(from_be_bytes);
     let known = match sec1 {
         [sign @ (0x02 | 0x03), x @ ..] => number(x).map(|x| Known::X { x, y_is_odd: *sign == 0x03 }),
         [0x04, coordinates @ ..] => coordinates.split_at_checked(32).and_then(|(x, y)| {

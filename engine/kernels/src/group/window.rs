@@ -36,15 +36,16 @@ impl<L: Lanes> Jacobian<L> {
         // m = 3x² + a·z⁴.
         let m = if C::A_IS_MINUS_THREE {
             let z_squared = z.sqr();
-            x.sub(z_squared).mul(x.add(z_squared)).times::<3>()
+            // Reduced: m is squared, and three times as large it would be too large for that.
+            L::reduce(L::product(x.minus(z_squared), x.plus(z_squared))).times::<3>().factor()
         } else {
-            x.sqr().times::<3>()
+            x.sqr().multiple::<3>()
         };
         let y_squared = y.sqr();
-        let s = x.mul(y_squared).times::<4>();
-        let x3 = m.sqr().sub(s.times::<2>());
-        let y3 = m.mul(s.sub(x3)).sub(y_squared.sqr().times::<8>());
-        Self { x: x3, y: y3, z: y.mul(z).times::<2>() }
+        let s = L::reduce(L::product(x.factor(), y_squared.multiple::<4>()));
+        let x3 = L::reduce_minus(L::square(m), [(2, s)]);
+        let y3 = L::reduce_difference::<8>(L::product(m, s.minus(x3)), L::square(y_squared.factor()));
+        Self { x: x3, y: y3, z: L::reduce(L::product(y.multiple::<2>(), z.factor())) }
     }
 
     /// self + other. Where the two have equal x, or self is ∞, the result has z = 0: both rightly and wrongly, so
@@ -53,13 +54,14 @@ impl<L: Lanes> Jacobian<L> {
     fn add_affine(self, (x2, y2): (L, L)) -> Self {
         let Self { x, y, z } = self;
         let z_squared = z.sqr();
-        let h = x2.mul(z_squared).sub(x);
-        let r = y2.mul(z.mul(z_squared)).sub(y);
+        let h = L::reduce_minus(L::product(x2.factor(), z_squared.factor()), [(1, x)]);
+        let r = L::reduce_minus(L::product(y2.factor(), z.mul(z_squared).factor()), [(1, y)]);
         let h_squared = h.sqr();
         let h_cubed = h.mul(h_squared);
         let v = x.mul(h_squared);
-        let x3 = r.sqr().sub(h_cubed).sub(v.times::<2>());
-        let y3 = r.mul(v.sub(x3)).sub(y.mul(h_cubed));
+        let x3 = L::reduce_minus(L::square(r.factor()), [(1, h_cubed), (2, v)]);
+        let y3 =
+            L::reduce_difference::<1>(L::product(r.factor(), v.minus(x3)), L::product(y.factor(), h_cubed.factor()));
         Self { x: x3, y: y3, z: z.mul(h) }
     }
 }
