@@ -214,6 +214,18 @@ fn recover_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<R
     }
 }
 
+fn bip340<'a>() -> impl Fn(Backend, &[Bip340Job<'a>]) -> bool {
+    all(|backend, jobs: &[Bip340Job<'a>], verdicts: &mut [bool]| {
+        assay_kernels::verify_bip340_vartime(backend, jobs, verdicts);
+    })
+}
+
+fn es256<'a>() -> impl Fn(Backend, &[EcdsaP256Job<'a>]) -> bool {
+    all(|backend, jobs: &[EcdsaP256Job<'a>], verdicts: &mut [bool]| {
+        assay_kernels::verify_ecdsa_p256_vartime(backend, jobs, verdicts);
+    })
+}
+
 fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
     let pairs: Vec<_> = (0..HOT_KEYS_COUNT).map(|_| Secp256k1::random(rng).secret.keypair()).collect();
     for pair in &pairs {
@@ -235,9 +247,7 @@ fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Ro
         .iter()
         .map(|(public_key, message, signature)| Bip340Job { public_key: *public_key, message, signature })
         .collect();
-    let run: Run<'_, Bip340Job<'_>> = &all(|backend, jobs, verdicts| {
-        assay_kernels::verify_bip340_vartime(backend, jobs, verdicts);
-    });
+    let run: Run<'_, Bip340Job<'_>> = &bip340();
     let question = Question { operation: "BIP-340, hot key", library: "libsecp256k1", run };
     for batch in [256, 64, 8, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
@@ -254,6 +264,7 @@ fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Ro
         .iter()
         .map(|(public_key, message, signature)| Bip340Job { public_key: *public_key, message, signature })
         .collect();
+    let run: Run<'_, Bip340Job<'_>> = &bip340();
     let question = Question { operation: "BIP-340, key unseen", library: "libsecp256k1", run };
     for batch in [256, 64, 8, 1] {
         rows.push(measure(&question, backend, batch, &unseen, rounds));
@@ -261,9 +272,6 @@ fn bip340_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Ro
 }
 
 fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row>) {
-    let run: Run<'_, EcdsaP256Job<'_>> = &all(|backend, jobs, verdicts| {
-        assay_kernels::verify_ecdsa_p256_vartime(backend, jobs, verdicts);
-    });
     let pairs: Vec<_> = (0..HOT_KEYS_COUNT).map(|_| support::p256_pair(rng)).collect();
     let keys: Vec<_> = pairs.iter().map(p256_public).collect();
     for key in &keys {
@@ -272,6 +280,7 @@ fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row
     let hot: Vec<_> = (0..rounds * BATCH_MAX)
         .map(|i| es256_job(rng, &pairs[i % HOT_KEYS_COUNT], &keys[i % HOT_KEYS_COUNT]))
         .collect();
+    let run: Run<'_, EcdsaP256Job<'_>> = &es256();
     let question = Question { operation: "ES256, hot key", library: "AWS-LC", run };
     for batch in [256, 64, 16, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
@@ -279,10 +288,12 @@ fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row
     let pairs: Vec<_> = (0..rounds * BATCH_MAX).map(|_| support::p256_pair(rng)).collect();
     let keys: Vec<_> = pairs.iter().map(p256_public).collect();
     let unseen: Vec<_> = pairs.iter().zip(&keys).map(|(pair, key)| es256_job(rng, pair, key)).collect();
+    let run: Run<'_, EcdsaP256Job<'_>> = &es256();
     let question = Question { operation: "ES256, key unseen", library: "AWS-LC", run };
     for batch in [256, 64, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &unseen, rounds));
     }
+    let run: Run<'_, EcdsaP256Job<'_>> = &es256();
     let question = Question { operation: "P-256, table of a key", library: "AWS-LC", run };
     let keys: Vec<_> = (0..rounds).map(|_| p256_public(&support::p256_pair(rng))).collect();
     rows.push(measure_tables(&question, backend, &keys, assay_kernels::prepare_p256_key, &hot));
