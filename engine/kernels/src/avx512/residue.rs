@@ -16,7 +16,8 @@ pub(crate) trait DigitPrime: Copy {
     /// A residue x is kept as `Field::stored(x)`·2^`SHIFT`.
     const SHIFT: u32;
 
-    /// Ten columns, each below 2^56, to a value below 2p, carried.
+    /// Ten columns, each below 2^60 in size and the upper five together a number in 0..2^260, to a value below 2p (secp256k1)
+    /// or to their number / 2^260 + p at most (P-256), carried.
     fn reduce<W: Words>(columns: [W; 10]) -> [W; 5];
     /// Adds `high`·(2^256 mod p) for 0 ≤ `high` < 2^6. Digits may turn negative, the value does not.
     fn fold<W: Words>(digits: [W; 5], high: W) -> [W; 5];
@@ -123,14 +124,15 @@ impl DigitPrime for Secp256k1Digits {
 
     #[inline(always)]
     fn reduce<W: Words>(columns: [W; 10]) -> [W; 5] {
-        let columns = carry(columns);
+        // The upper columns alone are a number in 0..2^260, whatever the lower ones will carry: those keep it.
+        let [c0, c1, c2, c3, c4, upper @ ..] = columns;
+        let upper = carry_unmasked(upper);
         // 2^260 mod p.
         let fold = W::splat(0x10_0000_3d10);
-        let mut digits = [W::splat(0); 6];
-        digits[..5].copy_from_slice(&columns[..5]);
+        let mut digits = [c0, c1, c2, c3, c4, W::splat(0)];
         for i in 0..5 {
-            digits[i] = digits[i].add_low(fold, columns[i + 5]);
-            digits[i + 1] = digits[i + 1].add_high(fold, columns[i + 5]);
+            digits[i] = digits[i].add_low(fold, upper[i]);
+            digits[i + 1] = digits[i + 1].add_high(fold, upper[i]);
         }
         let [d0, d1, d2, d3, d4, d5] = carry(digits);
         // What is above 2^256: 16·d5 + d4 / 2^48 < 2^43.
