@@ -2,6 +2,7 @@
 //!
 #![doc = include_str!("../../docs/lanes.md")]
 
+mod digits;
 mod residue;
 mod words;
 

@@ -11,6 +11,7 @@
 mod cache;
 mod curve;
 mod endomorphism;
+mod jacobian;
 mod lanes;
 mod lift;
 mod recode;

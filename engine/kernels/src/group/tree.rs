@@ -57,6 +57,11 @@ impl<L: Lanes> Forest<L> {
         self.y.push(y);
     }
 
+    /// Rows and vectors in each.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.rows_count, self.vectors_count)
+    }
+
     #[inline(always)]
     pub(super) fn point(&self, row: usize, vector: usize) -> (L, L) {
         let position = row * self.vectors_count + vector;

@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 
 use super::curve::Curve;
+use super::jacobian::{Jacobian, affine};
 use super::lanes::{Lanes, Task};
 use super::recode::Digits;
 use super::tree::{Denominators, Forest, add, sum_pairs};
@@ -14,56 +15,10 @@ use crate::field::{Entry, Field};
 pub(super) const WINDOW_BITS: usize = 5;
 const MULTIPLES_COUNT: usize = 1 << (WINDOW_BITS - 1);
 
-/// A point with z: (x/z², y/z³), or ∞ if z = 0.
-#[derive(Clone, Copy)]
-struct Jacobian<L> {
-    x: L,
-    y: L,
-    z: L,
-}
-
 /// A coefficient of the curve's equation, in every lane.
 #[inline(always)]
 fn coefficient_a<C: Curve, L: Lanes>() -> L {
     L::splat(&C::Field::from_limbs(C::EQUATION.0).expect("a coefficient is below p").stored())
-}
-
-impl<L: Lanes> Jacobian<L> {
-    /// 2·self. ∞ stays ∞; y is never 0 on a curve of odd order.
-    #[inline(always)]
-    fn double<C: Curve>(self) -> Self {
-        let Self { x, y, z } = self;
-        // m = 3x² + a·z⁴.
-        let m = if C::A_IS_MINUS_THREE {
-            let z_squared = z.sqr();
-            // Reduced: m is squared, and three times as large it would be too large for that.
-            L::reduce(L::product(x.minus(z_squared), x.plus(z_squared))).times::<3>().factor()
-        } else {
-            x.sqr().multiple::<3>()
-        };
-        let y_squared = y.sqr();
-        let s = L::reduce(L::product(x.factor(), y_squared.multiple::<4>()));
-        let x3 = L::reduce_minus(L::square(m), [(2, s)]);
-        let y3 = L::reduce_difference::<8>(L::product(m, s.minus(x3)), L::square(y_squared.factor()));
-        Self { x: x3, y: y3, z: L::reduce(L::product(y.multiple::<2>(), z.factor())) }
-    }
-
-    /// self + other. Where the two have equal x, or self is ∞, the result has z = 0: both rightly and wrongly, so
-    /// the caller takes z = 0 for "unknown".
-    #[inline(always)]
-    fn add_affine(self, (x2, y2): (L, L)) -> Self {
-        let Self { x, y, z } = self;
-        let z_squared = z.sqr();
-        let h = L::reduce_minus(L::product(x2.factor(), z_squared.factor()), [(1, x)]);
-        let r = L::reduce_minus(L::product(y2.factor(), z.mul(z_squared).factor()), [(1, y)]);
-        let h_squared = h.sqr();
-        let h_cubed = h.mul(h_squared);
-        let v = x.mul(h_squared);
-        let x3 = L::reduce_minus(L::square(r.factor()), [(1, h_cubed), (2, v)]);
-        let y3 =
-            L::reduce_difference::<1>(L::product(r.factor(), v.minus(x3)), L::product(y.factor(), h_cubed.factor()));
-        Self { x: x3, y: y3, z: z.mul(h) }
-    }
 }
 
 /// 1/(2y)·(3x² + a) is the slope of the tangent; given 1/(2y), the point doubled.
@@ -182,8 +137,7 @@ impl<C: Curve, L: Lanes> Task for Horner<'_, C, L> {
     fn run(self) -> Vec<Jacobian<L>> {
         let mut sums = Vec::with_capacity(self.vectors_count);
         for vector in 0..self.vectors_count {
-            let (x, y) = self.rows.point(C::WINDOWS_COUNT - 1, vector);
-            let mut sum = Jacobian { x, y, z: L::one() };
+            let mut sum = Jacobian::new(self.rows.point(C::WINDOWS_COUNT - 1, vector));
             for window in (0..C::WINDOWS_COUNT - 1).rev() {
                 for _ in 0..WINDOW_BITS {
                     sum = sum.double::<C>();
@@ -193,33 +147,6 @@ impl<C: Curve, L: Lanes> Task for Horner<'_, C, L> {
             sums.push(sum);
         }
         sums
-    }
-}
-
-/// The same points, affine, as a forest of one row.
-struct Affine<'a, L> {
-    points: Vec<Jacobian<L>>,
-    denominators: &'a mut Denominators<L>,
-}
-
-impl<L: Lanes> Task for Affine<'_, L> {
-    type Output = Forest<L>;
-
-    #[inline(always)]
-    fn run(self) -> Forest<L> {
-        let Self { points, denominators: Denominators { steps, exceptional } } = self;
-        steps.restart();
-        for (point, exceptional) in points.iter().zip(exceptional) {
-            *exceptional |= steps.push(point.z);
-        }
-        steps.invert();
-        let mut affine = Forest::filled(1, points.len(), (L::one(), L::one()));
-        for (vector, Jacobian { x, y, .. }) in points.into_iter().enumerate().rev() {
-            let inverse = steps.pop();
-            let squared = inverse.sqr();
-            affine.set(0, vector, (x.mul(squared), y.mul(squared.mul(inverse))));
-        }
-        affine
     }
 }
 
@@ -245,5 +172,5 @@ pub(super) fn products<'p, C: Curve, L: Lanes>(
         sum_pairs(&mut rows, denominators);
     }
     let points = L::enter(Horner { rows: &rows, vectors_count, curve });
-    L::enter(Affine { points, denominators })
+    affine(points, denominators)
 }
