@@ -8,39 +8,16 @@ use aws_lc_rs::digest::{Context, SHA256};
 
 use super::cache::Found;
 use super::curve::{Curve, P256, Secp256k1};
-use super::jacobian::sum_rows_of_few;
-use super::lanes::{Lanes, Single};
 use super::lift::{Known, points};
-use super::recode::{Digits, windows_count};
+use super::recode::Digits;
+use super::sums::{ByKey, Comb, Term, for_each_sum};
 use super::table::{GENERATOR_WINDOW_BITS, KEY_WINDOW_BITS, Table};
-use super::tree::{Denominators, Forest, join, sum_rows};
-use super::window::{Product, products};
-#[cfg(target_arch = "x86_64")]
-use crate::avx512::Ifma;
-use crate::avx512::Plain;
-#[cfg(target_arch = "x86_64")]
-use crate::cpu::Avx512Ifma;
-use crate::cpu::{Width, prefetch};
-use crate::field::{Entry, Field, Limbs, Modulus, Montgomery, add_carry, from_be_bytes, is_below, sub_borrow};
+use super::window::Product;
+use crate::cpu::Width;
+use crate::field::{Field, Limbs, Modulus, Montgomery, add_carry, from_be_bytes, is_below, sub_borrow};
 use crate::job::{Bip340Job, EcdsaP256Job, EcdsaSecp256k1CompressedJob, EcdsaSecp256k1Job, RecoverSecp256k1Job};
 use crate::key::{P256PublicKey, Secp256k1PublicKey};
 use crate::portable;
-
-/// Signatures summed together. In one lane 64: their trees, about 5 KiB each, stay in the second-level cache. In eight
-/// lanes an inversion is a larger part, so more share it.
-const fn chunk_terms_count(width: Width) -> usize {
-    match width {
-        Width::One => 64,
-        Width::EightPlain | Width::Eight(_) => 256,
-    }
-}
-
-/// Vectors that are summed point by point: as many as the divisions of a tree, one per level, cost more than its additions
-/// save. With one signature in one lane that is a sixth of the time; with two it is nothing.
-const FEW_VECTORS_COUNT: usize = 1;
-
-/// Table entries asked for ahead of their use.
-const ENTRIES_AHEAD_COUNT: usize = 16;
 
 /// The fewest signatures with unseen keys that eight lanes verify sooner than the libraries do. One lane never does: on
 /// Zen 3 it takes 0.94 of libsecp256k1's time and 1.2 of AWS-LC's.
@@ -447,202 +424,9 @@ fn judge_terms<J: CombJob, K: ByKey<J::Curve>>(
     });
 }
 
-/// Sums the terms, each with the position it stands for; see [`sums`].
-fn for_each_sum<C: Curve, K: ByKey<C>>(
-    width: Width,
-    terms: &[(usize, Term<K>)],
-    mut take: impl FnMut(usize, Option<(Limbs, Limbs)>),
-) {
-    let generator = C::tables().generator(width);
-    for chunk in terms.chunks(chunk_terms_count(width)) {
-        let sums = match width {
-            #[cfg(target_arch = "x86_64")]
-            Width::Eight(witness) => sums_avx512(witness, chunk, generator),
-            Width::EightPlain => sums::<C, C::Eight<Plain>, K>(chunk, generator),
-            _ => sums::<C, Single<C::Field>, K>(chunk, generator),
-        };
-        for ((position, _), sum) in chunk.iter().zip(sums) {
-            take(*position, sum);
-        }
-    }
-}
-
-/// a·G + b·Q, recoded.
-struct Term<K> {
-    by_generator: Digits,
-    by_key: K,
-}
-
-/// b·Q, in one of the two ways to get it.
-trait ByKey<C: Curve>: Sized {
-    /// b·Q of every term, as rows whose sum it is.
-    fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Forest<L>;
-}
-
-/// b·Q of a key that has a table.
-struct Comb<'t, C> {
-    digits: Digits,
-    table: &'t Table<C>,
-}
-
-impl<C: Curve> ByKey<C> for Comb<'_, C> {
-    #[inline(always)]
-    fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], _: &mut Denominators<L>) -> Forest<L> {
-        gathered(terms.len(), windows_count(KEY_WINDOW_BITS), |term, row| {
-            let Comb { digits, table } = &terms[term].1.by_key;
-            let (index, negate) = digits.digit(row);
-            (table.entry(row, index), negate)
-        })
-    }
-}
-
-impl<C: Curve> ByKey<C> for Product {
-    #[inline(always)]
-    fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Forest<L> {
-        products::<C, L>(terms.len(), |term| &terms[term].1.by_key, denominators)
-    }
-}
-
-/// The table entries of every term, one row per window.
-#[inline(always)]
-fn gathered<'t, L: Lanes>(
-    terms_count: usize,
-    rows_count: usize,
-    entry: impl Fn(usize, usize) -> (&'t Entry, bool),
-) -> Forest<L> {
-    let vectors_count = terms_count.div_ceil(L::COUNT);
-    let mut forest = Forest::new(rows_count, vectors_count);
-    // Tables live in the third-level cache at best, so later rows are asked for while one is read: one row ahead in a large
-    // batch, more in a small one, up to as many entries as a core waits for at a time.
-    let ahead = ENTRIES_AHEAD_COUNT.div_ceil(terms_count);
-    let ask = |row: usize| {
-        if row < rows_count {
-            for term in 0..terms_count {
-                prefetch(entry(term, row).0);
-            }
-        }
-    };
-    (1..ahead).for_each(ask);
-    for row in 0..rows_count {
-        ask(row + ahead);
-        for vector in 0..vectors_count {
-            // The last vector's idle lanes repeat the last term; nobody reads them.
-            forest.push(L::gather(|lane| entry((vector * L::COUNT + lane).min(terms_count - 1), row)));
-        }
-    }
-    forest
-}
-
-/// [`sums`] in eight lanes.
-#[cfg(target_arch = "x86_64")]
-fn sums_avx512<C: Curve, K: ByKey<C>>(
-    _: Avx512Ifma,
-    terms: &[(usize, Term<K>)],
-    generator: &Table<C>,
-) -> Vec<Option<(Limbs, Limbs)>> {
-    #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512ifma,avx512vbmi2")]
-    fn enabled<C: Curve, K: ByKey<C>>(terms: &[(usize, Term<K>)], generator: &Table<C>) -> Vec<Option<(Limbs, Limbs)>> {
-        sums::<C, C::Eight<Ifma>, K>(terms, generator)
-    }
-    // SAFETY: the witness comes only from `cpu::detect`, so this CPU has every feature enabled above.
-    unsafe { enabled(terms, generator) }
-}
-
-/// x and y of every term's sum; `None` where two points with equal x met on the way.
-#[inline(always)]
-fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
-    terms: &[(usize, Term<K>)],
-    generator: &Table<C>,
-) -> Vec<Option<(Limbs, Limbs)>> {
-    let vectors_count = terms.len().div_ceil(L::COUNT);
-    let rows_count = windows_count(GENERATOR_WINDOW_BITS);
-    let by_generator = &mut gathered::<L>(terms.len(), rows_count, |term, row| {
-        let (index, negate) = terms[term].1.by_generator.digit(row);
-        (generator.entry(row, index), negate)
-    });
-    let mut denominators = Denominators::new(rows_count * vectors_count, vectors_count);
-    let by_key = &mut K::rows(terms, &mut denominators);
-    if vectors_count <= FEW_VECTORS_COUNT {
-        sum_rows_of_few(by_generator, &mut denominators);
-        sum_rows_of_few(by_key, &mut denominators);
-    } else {
-        sum_rows(&mut [by_generator, by_key], &mut denominators);
-    }
-    join(by_generator, by_key, &mut denominators);
-    let mut sums = Vec::with_capacity(vectors_count * L::COUNT);
-    for (vector, exceptional) in denominators.exceptional.iter().enumerate() {
-        let (x, y) = by_generator.sum(vector);
-        let (x, y) = (x.numbers(), y.numbers());
-        for (lane, numbers) in x.as_ref().iter().zip(y.as_ref()).enumerate() {
-            sums.push((exceptional >> lane & 1 == 0).then_some((*numbers.0, *numbers.1)));
-        }
-    }
-    sums.truncate(terms.len());
-    sums
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Sums in eight lanes are those in one, exceptional terms included and in every lane.
-    fn check<C: Curve>() {
-        let order = C::Order::LIMBS;
-        let generator = C::tables().generator(Width::One);
-        // The key is G, so a = ±b meets in the last sum.
-        let key =
-            Table::new(Width::One, &C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve"), KEY_WINDOW_BITS);
-        let key = key.expect("no exception");
-        let mut state = Montgomery::<C::Order>::reduced([7; 4]);
-        let mut random = || {
-            state = state.sqr().add(Montgomery::<C::Order>::ONE);
-            state
-        };
-        let scalars: Vec<_> = (0..150)
-            .map(|index| {
-                let b = random();
-                let a = match index % 10 {
-                    3 => b,
-                    7 => b.negate(),
-                    _ => random(),
-                };
-                (a.to_limbs(), b.to_limbs())
-            })
-            .collect();
-        let point = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
-        for count in (1..=20).chain([63, 64]) {
-            let scalars = &scalars[count..2 * count];
-            let hot = agreed(scalars, generator, |b| Comb {
-                digits: Digits::new(b, &order, KEY_WINDOW_BITS).expect("not 0"),
-                table: &key,
-            });
-            let unseen = agreed(scalars, generator, |b| Product { point, parts: C::parts(b).expect("not 0") });
-            assert_eq!(hot, unseen, "{count} terms");
-            for (index, sum) in (count..).zip(&hot) {
-                assert_eq!(sum.is_none(), matches!(index % 10, 3 | 7), "term {index}");
-            }
-        }
-    }
-
-    /// The sums of one lane, which are those of eight.
-    fn agreed<C: Curve, K: ByKey<C>>(
-        scalars: &[(Limbs, Limbs)],
-        generator: &Table<C>,
-        by_key: impl Fn(&Limbs) -> K,
-    ) -> Vec<Option<(Limbs, Limbs)>> {
-        let term = |(a, b): &(Limbs, Limbs)| Term {
-            by_generator: Digits::new(a, &C::Order::LIMBS, GENERATOR_WINDOW_BITS).expect("not 0"),
-            by_key: by_key(b),
-        };
-        let terms: Vec<_> = scalars.iter().map(term).enumerate().collect();
-        let one = sums::<C, Single<C::Field>, K>(&terms, generator);
-        assert_eq!(sums::<C, C::Eight<Plain>, K>(&terms, generator), one, "{} terms", terms.len());
-        #[cfg(target_arch = "x86_64")]
-        if let Some(witness) = crate::cpu::detect().avx512_ifma {
-            assert_eq!(sums_avx512(witness, &terms, generator), one, "{} terms", terms.len());
-        }
-        one
-    }
 
     /// A zero or an overlong number stays out of the shared inversion: its neighbours' scalars are what they are alone.
     #[test]
@@ -677,10 +461,4 @@ mod tests {
 
     /// The lower half of secp256k1's n.
     const ORDER_LOW: [u8; 16] = 0xbaae_dce6_af48_a03b_bfd2_5e8c_d036_4141_u128.to_be_bytes();
-
-    #[test]
-    fn eight_lanes_sum_like_one() {
-        check::<Secp256k1>();
-        check::<P256>();
-    }
 }
