@@ -2,7 +2,7 @@
 # Installs the system packages that are missing: `setup.sh build` for building, `setup.sh build test` for the suite too.
 #
 # What needs what, read off the build scripts of our dependencies:
-#   librocksdb-sys   clang++ with the C++ standard library of g++, and libclang (bindgen)
+#   librocksdb-sys   g++, and libclang with clang's own headers (bindgen)
 #   aws-lc-sys, secp256k1-sys, lz4-sys   a C compiler (aws-lc-sys wants cmake only where its plain build is off)
 #   glommio          a C compiler, and git: its build script calls it before it builds its bundled liburing
 #   the test suite   node with npm, python3 with venv: unmodified third-party clients run against the server
