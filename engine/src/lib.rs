@@ -10,6 +10,7 @@
 //! * [`job`]: what can be asked. [`scheme`]: the table of signature schemes and their policies.
 //! * [`batch`]: the flush policy as pure code, `now` is an argument.
 //! * [`pool`]: batches larger than one kernel call, on all cores, bounded.
+//! * [`recover`]: keys from signatures, where nobody claims one.
 //! * [`token_cache`]: what the bytes of a token proved before. It never says "active".
 //!
 //! A verdict depends on its own job alone. Nothing here panics on any input, and should our own code ever do so,
@@ -22,6 +23,7 @@ pub mod job;
 pub mod key;
 pub mod limits;
 pub mod pool;
+pub mod recover;
 pub mod scheme;
 pub mod token_cache;
 pub mod verify;
@@ -31,6 +33,7 @@ pub use error::{KeyError, Reject, Unavailable, Verdict};
 pub use job::{EcdsaSignature, HighS, Job, JwsAlgorithm};
 pub use key::{JwkParts, KeyKind, VerifyKey};
 pub use pool::Pool;
+pub use recover::{Recoverable, recover_now};
 pub use scheme::SchemeId;
 pub use token_cache::TokenCache;
 pub use verify::{verify_now, verify_now_with};

@@ -51,6 +51,12 @@ impl Secp256k1PublicKey {
     pub fn to_compressed(&self) -> [u8; 33] {
         self.0.serialize()
     }
+
+    /// SEC 1 uncompressed form.
+    #[must_use]
+    pub fn to_uncompressed(&self) -> [u8; 65] {
+        self.0.serialize_uncompressed()
+    }
 }
 
 /// A BIP-340 public key: the x of a point whose y is even.

@@ -37,10 +37,7 @@ pub(crate) static ALL: [Entry; 21] = [
     entry("ecdsa-secp256k1-verify", Key::Hot, SECP256K1, secp256k1_schemes::ecdsa),
     entry("ecdsa-secp256k1-verify-parse33", Key::Cold, SECP256K1, secp256k1_schemes::ecdsa_parse33),
     entry("ecdsa-secp256k1-verify-parse33", Key::Hot, SECP256K1, secp256k1_schemes::ecdsa_parse33),
-    Entry {
-        note: "assay recovers no keys: it verifies recoverable signatures against the claimed key (bsm-verify)",
-        ..entry("ecdsa-secp256k1-recover", Key::Any, &["libsecp256k1", "k256"], secp256k1_schemes::recover)
-    },
+    entry("ecdsa-secp256k1-recover", Key::Any, SECP256K1, secp256k1_schemes::recover),
     entry("bip340-verify", Key::Cold, SECP256K1, secp256k1_schemes::bip340),
     entry("bip340-verify", Key::Hot, SECP256K1, secp256k1_schemes::bip340),
     entry("bsm-verify", Key::Cold, SECP256K1, secp256k1_schemes::bsm),

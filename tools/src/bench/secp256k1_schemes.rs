@@ -1,8 +1,9 @@
 //! Everything over secp256k1 that is not a JSON Web Signature.
 
+use assay_engine::recover::Secp256k1PublicKey;
 use assay_engine::scheme::bitcoin_message::message_digest;
 use assay_engine::scheme::brc77::Envelope;
-use assay_engine::{EcdsaSignature, HighS, Job, VerifyKey};
+use assay_engine::{EcdsaSignature, HighS, Job, Recoverable, VerifyKey, recover_now};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use k256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use k256::elliptic_curve::bigint::U256;
@@ -116,13 +117,21 @@ pub(super) fn ecdsa_parse33(pool: &Pool) -> Group {
     }
 }
 
-/// Which key signed this? The engine has no answer of its own: where a recoverable signature arrives, a key is claimed
-/// with it, and the engine verifies against that (`bsm-verify`).
+/// Which key signed this? Where a key is claimed with the signature, `bsm-verify` is the question.
 pub(super) fn recover(pool: &Pool) -> Group {
     let signed = pool.sign(|draw| sign(&draw));
     Group {
         expected: pool.expected(),
         contestants: vec![
+            Contestant::batches(OURS, signed.clone(), |batch: &[Signed], verdicts| {
+                let recoverable =
+                    |s: &Signed| Recoverable { msg_hash: s.hash, compact: s.compact, recovery_id: s.recovery.to_u8() };
+                let keys = recover_now(&batch.iter().map(recoverable).collect::<Vec<_>>());
+                let is_signer = |(key, s): (Option<Secp256k1PublicKey>, &Signed)| {
+                    key.is_some_and(|key| key.to_compressed() == s.public)
+                };
+                verdicts.extend(keys.into_iter().zip(batch).map(is_signer));
+            }),
             Contestant::one_by_one("libsecp256k1", signed.clone(), |s: &Signed| {
                 RecoverableSignature::from_compact(&s.compact, s.recovery)
                     .and_then(|signature| signature.recover(Message::from_digest(s.hash)))

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
+use assay_engine::recover::Secp256k1PublicKey;
 use assay_engine::scheme::bitcoin_message::message_digest;
-use assay_engine::{EcdsaSignature, HighS, Job, JwsAlgorithm, KeyKind, VerifyKey};
+use assay_engine::{EcdsaSignature, HighS, Job, JwsAlgorithm, KeyKind, Recoverable, VerifyKey};
 use assay_oauth::bitcoin_token::{self, BodyHash, Expect, Freshness, SignatureBytes};
 use assay_oauth::encoding::hex_lower_array;
 use bytes::Bytes;
-use secp256k1::ecdsa::{RecoverableSignature, RecoveryId};
 use sha2::{Digest, Sha256};
 
 use super::line::Signed;
@@ -174,23 +174,38 @@ fn job(scheme: Scheme, signed: Signed, pubkey: &[u8], keys: &mut ParsedKeys) -> 
     })
 }
 
-/// Judges a Bitcoin Signed Message beside an address: the signature's header says which key to recover, and the key's
-/// hash must be the address. There is no key to give to the engine, so libsecp256k1 does it here.
+/// A Bitcoin Signed Message beside an address: the signature's header says which key to recover, and the hash of that key
+/// must be the address.
+pub(super) struct Addressed {
+    claimed: [u8; 20],
+    is_compressed: bool,
+}
+
+/// Reads a message beside an address as far as the question which key signed it.
 ///
 /// # Errors
-/// Why the owner of the address did not sign this.
-pub(super) fn addressed(address: &str, message: &[u8], signature: &[u8]) -> Result<(), Reason> {
+/// Why the owner of the address cannot have signed this.
+pub(super) fn addressed(address: &str, message: &[u8], signature: &[u8]) -> Result<(Addressed, Recoverable), Reason> {
     let claimed = address_hash(address)?;
     let [header @ 27..=34, compact @ ..] = signature else { return Err(Reason::BadSignature) };
-    let recovery_id = RecoveryId::from_u8_masked(header - 27);
-    let recovered = RecoverableSignature::from_compact(compact, recovery_id)
-        .and_then(|signature| signature.recover(secp256k1::Message::from_digest(message_digest(message))))
-        .map_err(|_| Reason::BadSignature)?;
-    let is_compressed = *header >= 31;
-    let matches = hash160(&recovered.serialize()) == claimed
-        // Headers below 31 belong to uncompressed keys; some signers write them for compressed ones too.
-        || !is_compressed && hash160(&recovered.serialize_uncompressed()) == claimed;
-    if matches { Ok(()) } else { Err(Reason::BadSignature) }
+    let compact = compact.try_into().map_err(|_| Reason::BadSignature)?;
+    let recovery_id = (header - 27) & 3;
+    let recoverable = Recoverable { msg_hash: message_digest(message), compact, recovery_id };
+    Ok((Addressed { claimed, is_compressed: *header >= 31 }, recoverable))
+}
+
+impl Addressed {
+    /// Whether the owner of the address holds the key that signed.
+    ///
+    /// # Errors
+    /// [`Reason::BadSignature`] if there is no such key, or another one.
+    pub(super) fn judge(&self, signer: Option<&Secp256k1PublicKey>) -> Result<(), Reason> {
+        let signer = signer.ok_or(Reason::BadSignature)?;
+        let matches = hash160(&signer.to_compressed()) == self.claimed
+            // Headers below 31 belong to uncompressed keys; some signers write them for compressed ones too.
+            || !self.is_compressed && hash160(&signer.to_uncompressed()) == self.claimed;
+        if matches { Ok(()) } else { Err(Reason::BadSignature) }
+    }
 }
 
 /// The hash in a P2PKH address, of main net or test net.
@@ -225,6 +240,7 @@ fn hash160(bytes: &[u8]) -> [u8; 20] {
 
 #[cfg(test)]
 mod tests {
+    use assay_engine::recover_now;
     use assay_oauth::bitcoin_identity;
 
     use super::*;
@@ -236,7 +252,9 @@ mod tests {
         let address = bitcoin_identity::address(&key.public_key());
         let signature = sign_bsm(&key, b"hello");
         let check = |address: &str, message: &[u8], signature: &[u8], expected: Result<(), Reason>| {
-            assert_eq!(addressed(address, message, signature), expected, "{address} {message:?}");
+            let judged = addressed(address, message, signature)
+                .and_then(|(addressed, recoverable)| addressed.judge(recover_now(&[recoverable])[0].as_ref()));
+            assert_eq!(judged, expected, "{address} {message:?}");
         };
         check(&address, b"hello", &signature, Ok(()));
         check(&address, b"hallo", &signature, Err(Reason::BadSignature));

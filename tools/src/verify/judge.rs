@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use assay_engine::{Job, Verdict, verify_now};
+use assay_engine::{Job, Recoverable, Verdict, recover_now, verify_now};
 use assay_oauth::jose::writer::push_string;
 use bytes::Bytes;
 
-use super::bitcoin::{self, ParsedKeys};
+use super::bitcoin::{self, Addressed, ParsedKeys};
 use super::jwt::{self, Heads};
 use super::line::{self, Line};
 use super::reason::{Reason, Scheme};
@@ -33,6 +33,7 @@ pub struct Judge {
     // What follows is empty between blocks and keeps its memory.
     findings: Vec<Finding>,
     jobs: Vec<Job>,
+    recoverables: Vec<Recoverable>,
     verdicts: Vec<Verdict>,
     scratch: Vec<u8>,
 }
@@ -49,6 +50,8 @@ enum Outcome {
     Known(Result<(), Reason>),
     /// The job of this index decides.
     Signature(usize),
+    /// The key recovered from the signature of this index decides.
+    Signer(usize, Addressed),
     /// The job of this index decides, then the claims in this payload do.
     SignatureAndClaims(usize, Bytes),
 }
@@ -77,6 +80,7 @@ impl Judge {
             parsed_keys: ParsedKeys::default(),
             findings: Vec::new(),
             jobs: Vec::new(),
+            recoverables: Vec::new(),
             verdicts: Vec::new(),
             scratch: Vec::new(),
         }
@@ -99,10 +103,12 @@ impl Judge {
             self.findings.push(Finding::refused(Reason::LineTooLong));
         }
         verify_now(&self.jobs, &mut self.verdicts);
+        let signers = recover_now(&self.recoverables);
         for (number, finding) in (block.first_line..).zip(&self.findings) {
             let result = match &finding.outcome {
                 Outcome::Known(result) => *result,
                 Outcome::Signature(job) => reason_of(self.verdicts[*job]),
+                Outcome::Signer(index, addressed) => addressed.judge(signers[*index].as_ref()),
                 Outcome::SignatureAndClaims(job, payload) => reason_of(self.verdicts[*job])
                     .and_then(|()| jwt::check_claims(payload, &self.rules, now_ms / 1_000, &mut self.scratch)),
             };
@@ -112,6 +118,7 @@ impl Judge {
         // Jobs hold the block's memory, which its owner wants back.
         self.findings.clear();
         self.jobs.clear();
+        self.recoverables.clear();
     }
 
     fn find(&mut self, block: &Bytes, line: &[u8], now_ms: u64) -> Finding {
@@ -128,13 +135,20 @@ impl Judge {
             Ok(Line::Signed(signed)) if filter.allows_signed_message() => self.signed(signed),
             Ok(Line::Addressed(signed)) if filter.allows_signed_message() && filter.allows(Scheme::Bsm) => {
                 let address = signed.address.unwrap_or_default();
-                let result = match signed.scheme.as_deref() {
+                let asked = match signed.scheme.as_deref() {
                     None | Some("bsm") => bitcoin::addressed(&address, &signed.message, &signed.signature),
                     Some(_) => Err(Reason::BadScheme),
                 };
-                let is_address = result != Err(Reason::BadAddress);
+                let is_address = !matches!(asked, Err(Reason::BadAddress));
                 let signer = if is_address { Signer::Address(address) } else { Signer::Nobody };
-                Finding { outcome: Outcome::Known(result), scheme: Some(Scheme::Bsm), signer }
+                let outcome = match asked {
+                    Ok((addressed, recoverable)) => {
+                        self.recoverables.push(recoverable);
+                        Outcome::Signer(self.recoverables.len() - 1, addressed)
+                    }
+                    Err(reason) => Outcome::Known(Err(reason)),
+                };
+                Finding { outcome, scheme: Some(Scheme::Bsm), signer }
             }
             Ok(_) => Finding::refused(Reason::SchemeMismatch),
         }
