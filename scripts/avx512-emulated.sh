@@ -19,7 +19,7 @@ if [ "${1:-}" = bench ]; then
     mode=bench
     shift
 fi
-selection=(assay_kernels:the_instructions,group::verify,group::table,cpu kernels vectors wycheproof:ecdsa)
+selection=(assay_kernels:the_instructions,group,cpu kernels vectors wycheproof:ecdsa)
 [ $# -eq 0 ] || [ "$mode" = bench ] || selection=("$@")
 seconds=${ASSAY_EMULATED_SECONDS:-7200}
 features='avx512f avx512dq avx512bw avx512vl avx512ifma avx512_vbmi2'

@@ -148,6 +148,8 @@ pub fn start(config: Config, clock: Clock, kv: impl Kv, admin_token: Secret) -> 
     if let Some(delays) = admission.delays() {
         delays.restore(directory.take_replayed_failures(), now_ms);
     }
+    let kernels = assay_engine::Backend::choice();
+    tracing::info!(backend = kernels.backend.name(), reason = kernels.reason, "verification kernels chosen");
     let pool = Pool::new(config.engine_threads).map_err(|error| ServeError::Machine(error.to_string()))?;
     let tenant_facts = TenantFacts {
         issuer: config.issuer.clone(),

@@ -6,6 +6,9 @@
 
 use std::sync::LazyLock;
 
+use crate::group::{Trial, trial};
+use crate::limits::EIGHT_LANES_TIME_RATIO_MAX;
+
 /// Proof that AVX-512 F, DQ, BW, VL, IFMA and VBMI2 exist on this machine and are enabled by the system.
 ///
 /// The field is private and there is no constructor besides [`detect`]:
@@ -79,11 +82,7 @@ pub(crate) fn prefetch<T>(value: &T) {
     let _ = value;
 }
 
-/// Which arithmetic answers, chosen once per process and passed to every batch function.
-///
-/// [`Backend::detect`] does not choose [`Backend::Avx512`] yet: its fields, tables and sums agree with one lane on an
-/// emulated CPU (`make avx512`), but no real one has run the suite, and nobody has measured its speed. Where a CPU has the
-/// instructions, `available` lists it, so every conformance test covers it and `make kernels` measures it.
+/// Which arithmetic answers, chosen once per process by [`Backend::detect`] and passed to every batch function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// libsecp256k1 and AWS-LC, one signature after the other.
@@ -96,6 +95,15 @@ pub enum Backend {
     Avx512(Avx512Ifma),
 }
 
+/// A backend and, in one phrase, the reason.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// What answers.
+    pub backend: Backend,
+    /// Why, for logs and reports.
+    pub reason: String,
+}
+
 /// How many residues stand side by side, and on what.
 #[derive(Clone, Copy)]
 pub(crate) enum Width {
@@ -105,11 +113,19 @@ pub(crate) enum Width {
 }
 
 impl Backend {
-    /// The fastest backend that has been measured: tables, on every CPU. [`Backend::Avx512`] may well be faster where it
-    /// can run, and stays unchosen until `make kernels` on such a machine says so.
+    /// The fastest backend of this machine: [`Backend::choice`] without the reason.
     #[must_use]
     pub fn detect() -> Self {
-        Self::Tables
+        Self::choice().backend
+    }
+
+    /// The backend chosen for this process, and why. Where the CPU has AVX-512 IFMA the first call takes tens of
+    /// milliseconds: eight lanes have to compute there and then what one lane computes, and faster.
+    pub fn choice() -> &'static Choice {
+        static CHOICE: LazyLock<Choice> = LazyLock::new(|| {
+            choose(detect().avx512_ifma.map(|witness| (witness, trial(Width::Eight(witness), cycles))))
+        });
+        &CHOICE
     }
 
     /// Every backend this machine can run, slowest first; the conformance suite iterates it.
@@ -148,6 +164,35 @@ impl Backend {
     }
 }
 
+/// What follows from the trial of eight lanes, where there could be one.
+fn choose(tried: Option<(Avx512Ifma, Trial)>) -> Choice {
+    let (backend, reason) = match tried {
+        None => (Backend::Tables, "no AVX-512 IFMA here".to_owned()),
+        Some((_, Trial { is_right: false, .. })) => {
+            (Backend::Tables, "eight lanes computed something else than one lane: please report this CPU".to_owned())
+        }
+        Some((witness, Trial { time_ratio, .. })) => {
+            let is_faster = time_ratio <= EIGHT_LANES_TIME_RATIO_MAX;
+            let reason = format!("a sum in eight lanes takes {time_ratio:.2} of one lane's time");
+            (if is_faster { Backend::Avx512(witness) } else { Backend::Tables }, reason)
+        }
+    };
+    Choice { backend, reason }
+}
+
+/// A count that grows evenly with time. Only its ratios are looked at, so its unit does not matter, and it is no clock that
+/// a verdict could depend on.
+#[cfg(target_arch = "x86_64")]
+fn cycles() -> u64 {
+    // SAFETY: every x86-64 CPU has the instruction; where a system forbids it, it forbids timers to all its programs.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cycles() -> u64 {
+    unreachable!("only x86-64 mints the witness")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,5 +214,22 @@ mod tests {
     #[test]
     fn the_detected_backend_is_available() {
         assert!(Backend::available().contains(&Backend::detect()));
+    }
+
+    #[test]
+    fn eight_lanes_answer_only_where_they_are_right_and_faster() {
+        // Tests may mint what only `detect` mints elsewhere: nothing is computed with it.
+        let witness = Avx512Ifma(());
+        let check = |is_right, time_ratio, expected| {
+            assert_eq!(choose(Some((witness, Trial { is_right, time_ratio }))).backend, expected);
+        };
+        check(true, 0.2, Backend::Avx512(witness));
+        check(true, EIGHT_LANES_TIME_RATIO_MAX, Backend::Avx512(witness));
+        check(true, EIGHT_LANES_TIME_RATIO_MAX * 1.01, Backend::Tables);
+        check(true, f64::NAN, Backend::Tables);
+        check(false, 0.2, Backend::Tables);
+        assert_eq!(choose(None).backend, Backend::Tables);
+        assert_eq!(Backend::detect(), Backend::choice().backend);
+        assert_eq!(detect().avx512_ifma.is_none(), Backend::choice().reason == choose(None).reason);
     }
 }

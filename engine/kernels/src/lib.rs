@@ -29,7 +29,7 @@ pub mod limits;
 pub mod portable;
 pub mod scalar;
 
-pub use cpu::Backend;
+pub use cpu::{Backend, Choice};
 
 use job::{
     Bip340Job, EcdsaP256Job, EcdsaSecp256k1CompressedJob, EcdsaSecp256k1Job, Ed25519Job, HmacJob, RecoverSecp256k1Job,

@@ -9,4 +9,6 @@ mod words;
 pub(crate) use residue::{P256Lanes, Secp256k1Lanes};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use words::Ifma;
+#[cfg(test)]
+pub(crate) use words::fault;
 pub(crate) use words::{Plain, Words};

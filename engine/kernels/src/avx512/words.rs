@@ -46,6 +46,41 @@ impl Plain {
     }
 }
 
+/// A machine that computes wrongly, for those who have to notice: one product of this thread loses a bit in lane 0.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::cell::Cell;
+
+    thread_local!(static PRODUCTS_LEFT: Cell<u64> = const { Cell::new(u64::MAX) });
+
+    /// Which product, counted from here. It is forgotten once it happened.
+    pub(crate) fn at_product(count: u64) {
+        PRODUCTS_LEFT.set(count);
+    }
+
+    /// Whether a product is still to come out wrong.
+    pub(crate) fn is_pending() -> bool {
+        PRODUCTS_LEFT.get() != u64::MAX
+    }
+
+    /// Products computed since `at_product(count)`, where it has not happened.
+    pub(crate) fn products_since(count: u64) -> u64 {
+        count - PRODUCTS_LEFT.replace(u64::MAX)
+    }
+
+    pub(super) fn strike(mut high: [u64; 8]) -> [u64; 8] {
+        match PRODUCTS_LEFT.get() {
+            u64::MAX => {}
+            0 => {
+                high[0] ^= 1;
+                PRODUCTS_LEFT.set(u64::MAX);
+            }
+            left => PRODUCTS_LEFT.set(left - 1),
+        }
+        high
+    }
+}
+
 fn product52(a: u64, b: u64) -> u128 {
     const MASK: u64 = (1 << 52) - 1;
     u128::from(a & MASK) * u128::from(b & MASK)
@@ -114,7 +149,10 @@ impl Words for Plain {
     }
 
     fn add_high(self, a: Self, b: Self) -> Self {
-        self.add(a.zip(b, |a, b| (product52(a, b) >> 52) as u64))
+        let high = a.zip(b, |a, b| (product52(a, b) >> 52) as u64);
+        #[cfg(test)]
+        let high = Self(fault::strike(high.0));
+        self.add(high)
     }
 
     #[inline(never)]

@@ -25,6 +25,12 @@ pub(crate) struct Table<C> {
     curve: PhantomData<C>,
 }
 
+impl<C> PartialEq for Table<C> {
+    fn eq(&self, other: &Self) -> bool {
+        self.window_bits == other.window_bits && self.entries == other.entries
+    }
+}
+
 impl<C: Curve> Table<C> {
     /// Builds the table of a point on the curve; `None` if a sum met equal or opposite points, which multiples of a
     /// point of prime order this small never do.
