@@ -30,7 +30,7 @@ FUZZ_SECONDS ?= 600
 DIFFERENTIAL_COUNT ?= 10000000
 SHORT_DIFFERENTIAL_COUNT ?= 50000
 
-.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels avx512 conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz hardened clean-data
+.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels avx512 conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz hardened mutations clean-data
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -131,6 +131,9 @@ fuzz: setup ## each libFuzzer target for FUZZ_SECONDS (600); needs cargo-fuzz an
 	for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run --features libfuzzer "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
 	done
+
+mutations: setup ## removes the engine's guards one by one: for each, a test has to fail (ARGS="cache trial" picks some)
+	@scripts/mutations.py $(ARGS)
 
 hardened: setup ## kernels under Miri, kernels and engine under address sanitizer (ARGS="miri" or "asan"); needs nightly
 	@scripts/hardened.sh $(ARGS)

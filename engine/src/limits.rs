@@ -7,6 +7,7 @@ pub const BATCH_JOBS_MAX: usize = 256;
 const _: () =
     assert!(Backend::Portable.batch_jobs_count() <= BATCH_JOBS_MAX, "a full kernel call fits the largest one");
 const _: () = assert!(Backend::Tables.batch_jobs_count() <= BATCH_JOBS_MAX, "likewise");
+const _: () = assert!(Backend::PlainLanes.batch_jobs_count() <= BATCH_JOBS_MAX, "likewise, for all of eight lanes");
 
 /// Jobs one core may hold unanswered; the caller beyond it gets `QueueFull` at once, never a longer queue.
 pub const LANE_JOBS_MAX: usize = 16 * BATCH_JOBS_MAX;
