@@ -72,11 +72,16 @@ pub(super) struct Comb<'t, C> {
 impl<C: Curve> ByKey<C> for Comb<'_, C> {
     #[inline(always)]
     fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], _: &mut Denominators<L>) -> Forest<L> {
-        gathered(terms.len(), windows_count(KEY_WINDOW_BITS), |term, row| {
-            let Comb { digits, table } = &terms[term].1.by_key;
-            let (index, negate) = digits.digit(row);
-            (table.entry(row, index), negate)
-        })
+        gathered(
+            terms.len(),
+            windows_count(KEY_WINDOW_BITS),
+            #[inline(always)]
+            |term, row| {
+                let Comb { digits, table } = &terms[term].1.by_key;
+                let (index, negate) = digits.digit(row);
+                (table.entry(row, index), negate)
+            },
+        )
     }
 }
 
@@ -87,7 +92,8 @@ impl<C: Curve> ByKey<C> for Product {
     }
 }
 
-/// The table entries of every term, one row per window.
+/// The table entries of every term, one row per window. What gives an entry is inlined by order: left to itself, the
+/// compiler calls it, as it calls any function that returns a pair to one with other instructions enabled.
 #[inline(always)]
 fn gathered<'t, L: Lanes>(
     terms_count: usize,
@@ -99,19 +105,20 @@ fn gathered<'t, L: Lanes>(
     // Tables live in the third-level cache at best, so later rows are asked for while one is read: one row ahead in a large
     // batch, more in a small one, up to as many entries as a core waits for at a time.
     let ahead = ENTRIES_AHEAD_COUNT.div_ceil(terms_count);
-    let ask = |row: usize| {
-        if row < rows_count {
-            for term in 0..terms_count {
-                prefetch(entry(term, row).0);
-            }
-        }
-    };
-    (1..ahead).for_each(ask);
+    let mut asked = 1;
     for row in 0..rows_count {
-        ask(row + ahead);
+        while asked <= row + ahead && asked < rows_count {
+            for term in 0..terms_count {
+                prefetch(entry(term, asked).0);
+            }
+            asked += 1;
+        }
         for vector in 0..vectors_count {
             // The last vector's idle lanes repeat the last term; nobody reads them.
-            forest.push(L::gather(|lane| entry((vector * L::COUNT + lane).min(terms_count - 1), row)));
+            forest.push(L::gather(
+                #[inline(always)]
+                |lane| entry((vector * L::COUNT + lane).min(terms_count - 1), row),
+            ));
         }
     }
     forest
@@ -140,10 +147,15 @@ fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
 ) -> Vec<Option<(Limbs, Limbs)>> {
     let vectors_count = terms.len().div_ceil(L::COUNT);
     let rows_count = windows_count(GENERATOR_WINDOW_BITS);
-    let by_generator = &mut gathered::<L>(terms.len(), rows_count, |term, row| {
-        let (index, negate) = terms[term].1.by_generator.digit(row);
-        (generator.entry(row, index), negate)
-    });
+    let by_generator = &mut gathered::<L>(
+        terms.len(),
+        rows_count,
+        #[inline(always)]
+        |term, row| {
+            let (index, negate) = terms[term].1.by_generator.digit(row);
+            (generator.entry(row, index), negate)
+        },
+    );
     let mut denominators = Denominators::new(rows_count * vectors_count, vectors_count);
     let by_key = &mut K::rows(terms, &mut denominators);
     if vectors_count <= FEW_VECTORS_COUNT {
