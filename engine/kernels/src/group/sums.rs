@@ -2,7 +2,7 @@
 
 use super::curve::Curve;
 use super::jacobian::sum_rows_of_few;
-use super::lanes::{Lanes, Single};
+use super::lanes::{Lanes, Single, push_reserved};
 use super::recode::{Digits, windows_count};
 use super::table::{GENERATOR_WINDOW_BITS, KEY_WINDOW_BITS, Table};
 use super::tree::{Denominators, Forest, join, sum_rows};
@@ -156,7 +156,7 @@ fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
             (generator.entry(row, index), negate)
         },
     );
-    let mut denominators = Denominators::new(rows_count * vectors_count, vectors_count);
+    let mut denominators = Denominators::new(vectors_count);
     let by_key = &mut K::rows(terms, &mut denominators);
     if vectors_count <= FEW_VECTORS_COUNT {
         sum_rows_of_few(by_generator, &mut denominators);
@@ -170,7 +170,7 @@ fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
         let (x, y) = by_generator.sum(vector);
         let (x, y) = (x.numbers(), y.numbers());
         for (lane, numbers) in x.as_ref().iter().zip(y.as_ref()).enumerate() {
-            sums.push((exceptional >> lane & 1 == 0).then_some((*numbers.0, *numbers.1)));
+            push_reserved(&mut sums, (exceptional >> lane & 1 == 0).then_some((*numbers.0, *numbers.1)));
         }
     }
     sums.truncate(terms.len());
