@@ -124,8 +124,10 @@ fn gathered<'t, L: Lanes>(
     forest
 }
 
-/// [`sums`] in eight lanes.
+/// [`sums`] in eight lanes. A function of its own even where every caller has the instructions, so that `make disassembly`
+/// finds it.
 #[cfg(target_arch = "x86_64")]
+#[inline(never)]
 fn sums_avx512<C: Curve, K: ByKey<C>>(
     _: Avx512Ifma,
     terms: &[(usize, Term<K>)],
