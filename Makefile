@@ -30,7 +30,7 @@ FUZZ_SECONDS ?= 600
 DIFFERENTIAL_COUNT ?= 10000000
 SHORT_DIFFERENTIAL_COUNT ?= 50000
 
-.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels avx512 conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz hardened mutations clean-data
+.PHONY: help setup setup-test serve test test-pure test-full test-differential test-doc differential kernels avx512 disassembly conformance fuzz-smoke crash soak bench record lint fmt-check clippy deny doc fuzz hardened mutations clean-data
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | sort | awk -F'\t' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -81,6 +81,9 @@ kernels: ## ratios of the vector and table kernels to the best libraries (ARGS="
 
 avx512: ## the vector kernels' tests on an emulated CPU with AVX-512 IFMA, where this one has none (ARGS="kernels vectors")
 	scripts/avx512-emulated.sh $(ARGS)
+
+disassembly: ## machine code of the vector kernels: no calls in hot loops, no more on the stack than with -C target-cpu
+	scripts/disassembly.py
 
 test-doc: ## the examples in the documentation
 	cargo test --locked --doc $(PURE)

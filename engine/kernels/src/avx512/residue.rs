@@ -19,25 +19,16 @@ pub(crate) struct Factor<W, P>([W; 5], PhantomData<P>);
 pub(crate) type Secp256k1Lanes<W> = Residues<W, Secp256k1Digits>;
 pub(crate) type P256Lanes<W> = Residues<W, P256Digits>;
 
-/// Limbs 0 to 3 of x and of y of eight entries.
+/// Limbs 0 to 3 of x and of y of eight entries, and the lanes whose entry is wanted negated.
 #[inline(always)]
-fn transposed<'a, W: Words>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> [W; 8] {
-    let mut rows = [W::splat(0); 8];
+fn transposed<'a, W: Words>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> ([W; 8], LaneMask) {
+    let (mut rows, mut negate) = ([W::splat(0); 8], 0);
     for (lane, row) in rows.iter_mut().enumerate() {
-        let Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] } = *entry(lane).0;
-        *row = W::from_array([x0, x1, x2, x3, y0, y1, y2, y3]);
+        let (Entry { x: [x0, x1, x2, x3], y: [y0, y1, y2, y3] }, negated) = entry(lane);
+        *row = W::from_array([*x0, *x1, *x2, *x3, *y0, *y1, *y2, *y3]);
+        negate |= LaneMask::from(negated) << lane;
     }
-    W::transpose(rows)
-}
-
-/// The lanes whose entry is wanted negated.
-#[inline(always)]
-fn signs<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> LaneMask {
-    let mut negate = 0;
-    for lane in 0..8 {
-        negate |= LaneMask::from(entry(lane).1) << lane;
-    }
-    negate
+    (W::transpose(rows), negate)
 }
 
 /// Out of line, or debug builds of everything above it grow beyond measure.
@@ -456,14 +447,18 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(|lane| (entry(lane), false));
+        let ([x0, x1, x2, x3, y0, y1, y2, y3], _) = transposed(
+            #[inline(always)]
+            |lane| (entry(lane), false),
+        );
         (Self::from_limbs([x0, x1, x2, x3]), Self::from_limbs([y0, y1, y2, y3]))
     }
 
     #[inline(always)]
     fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
-        let (x, y) = <Self as Lanes>::load(|lane| entry(lane).0);
-        (x, y.negated_where(signs(entry)))
+        let ([x0, x1, x2, x3, y0, y1, y2, y3], negate) = transposed(entry);
+        let (x, y) = (Self::from_limbs([x0, x1, x2, x3]), Self::from_limbs([y0, y1, y2, y3]));
+        (x, y.negated_where(negate))
     }
 
     #[inline(always)]
@@ -480,9 +475,9 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn gather_kept<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(&entry);
+        let ([x0, x1, x2, x3, y0, y1, y2, y3], negate) = transposed(entry);
         let (x, y) = (Self::unpacked([x0, x1, x2, x3]), Self::unpacked([y0, y1, y2, y3]));
-        (x, y.negated_where(signs(entry)))
+        (x, y.negated_where(negate))
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! Points with a common denominator: sums that wait for no division, at nearly twice the multiplications.
 
 use super::curve::Curve;
-use super::lanes::{Lanes, Task};
+use super::lanes::{Lanes, Task, push_reserved};
 use super::tree::{Denominators, Forest};
 
 /// A point with z: (x/z², y/z³), or ∞ if z = 0.
@@ -72,6 +72,7 @@ impl<L: Lanes> Task for Affine<'_, L> {
     #[inline(always)]
     fn run(self) -> Forest<L> {
         let Self { points, denominators: Denominators { steps, exceptional } } = self;
+        steps.reserve(points.len());
         steps.restart();
         for (point, exceptional) in points.iter().zip(exceptional) {
             *exceptional |= steps.push(point.z);
@@ -113,7 +114,7 @@ impl<L: Lanes> Task for Accumulated<'_, L> {
             for row in 1..rows_count {
                 sum = sum.add_affine(self.forest.point(row, vector));
             }
-            sums.push(sum);
+            push_reserved(&mut sums, sum);
         }
         sums
     }

@@ -15,6 +15,13 @@ pub(crate) trait Task {
     fn run(self) -> Self::Output;
 }
 
+/// Appends where room was reserved. A `push` that may have to grow is a call in the loop around it.
+#[inline(always)]
+pub(super) fn push_reserved<T>(list: &mut Vec<T>, item: T) {
+    assert!(list.len() < list.capacity(), "room was reserved");
+    list.push(item);
+}
+
 /// A vector of residues of one field.
 pub(crate) trait Lanes: Copy {
     /// Lanes in one vector, at most 8.

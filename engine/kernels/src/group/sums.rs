@@ -2,7 +2,7 @@
 
 use super::curve::Curve;
 use super::jacobian::sum_rows_of_few;
-use super::lanes::{Lanes, Single};
+use super::lanes::{Lanes, Single, push_reserved};
 use super::recode::{Digits, windows_count};
 use super::table::{GENERATOR_WINDOW_BITS, KEY_WINDOW_BITS, Table};
 use super::tree::{Denominators, Forest, join, sum_rows};
@@ -72,11 +72,16 @@ pub(super) struct Comb<'t, C> {
 impl<C: Curve> ByKey<C> for Comb<'_, C> {
     #[inline(always)]
     fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], _: &mut Denominators<L>) -> Forest<L> {
-        gathered(terms.len(), windows_count(KEY_WINDOW_BITS), |term, row| {
-            let Comb { digits, table } = &terms[term].1.by_key;
-            let (index, negate) = digits.digit(row);
-            (table.entry(row, index), negate)
-        })
+        gathered(
+            terms.len(),
+            windows_count(KEY_WINDOW_BITS),
+            #[inline(always)]
+            |term, row| {
+                let Comb { digits, table } = &terms[term].1.by_key;
+                let (index, negate) = digits.digit(row);
+                (table.entry(row, index), negate)
+            },
+        )
     }
 }
 
@@ -87,7 +92,8 @@ impl<C: Curve> ByKey<C> for Product {
     }
 }
 
-/// The table entries of every term, one row per window.
+/// The table entries of every term, one row per window. What gives an entry is inlined by order: left to itself, the
+/// compiler calls it, as it calls any function that returns a pair to one with other instructions enabled.
 #[inline(always)]
 fn gathered<'t, L: Lanes>(
     terms_count: usize,
@@ -99,26 +105,29 @@ fn gathered<'t, L: Lanes>(
     // Tables live in the third-level cache at best, so later rows are asked for while one is read: one row ahead in a large
     // batch, more in a small one, up to as many entries as a core waits for at a time.
     let ahead = ENTRIES_AHEAD_COUNT.div_ceil(terms_count);
-    let ask = |row: usize| {
-        if row < rows_count {
-            for term in 0..terms_count {
-                prefetch(entry(term, row).0);
-            }
-        }
-    };
-    (1..ahead).for_each(ask);
+    let mut asked = 1;
     for row in 0..rows_count {
-        ask(row + ahead);
+        while asked <= row + ahead && asked < rows_count {
+            for term in 0..terms_count {
+                prefetch(entry(term, asked).0);
+            }
+            asked += 1;
+        }
         for vector in 0..vectors_count {
             // The last vector's idle lanes repeat the last term; nobody reads them.
-            forest.push(L::gather(|lane| entry((vector * L::COUNT + lane).min(terms_count - 1), row)));
+            forest.push(L::gather(
+                #[inline(always)]
+                |lane| entry((vector * L::COUNT + lane).min(terms_count - 1), row),
+            ));
         }
     }
     forest
 }
 
-/// [`sums`] in eight lanes.
+/// [`sums`] in eight lanes. A function of its own even where every caller has the instructions, so that `make disassembly`
+/// finds it.
 #[cfg(target_arch = "x86_64")]
+#[inline(never)]
 fn sums_avx512<C: Curve, K: ByKey<C>>(
     _: Avx512Ifma,
     terms: &[(usize, Term<K>)],
@@ -140,11 +149,16 @@ fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
 ) -> Vec<Option<(Limbs, Limbs)>> {
     let vectors_count = terms.len().div_ceil(L::COUNT);
     let rows_count = windows_count(GENERATOR_WINDOW_BITS);
-    let by_generator = &mut gathered::<L>(terms.len(), rows_count, |term, row| {
-        let (index, negate) = terms[term].1.by_generator.digit(row);
-        (generator.entry(row, index), negate)
-    });
-    let mut denominators = Denominators::new(rows_count * vectors_count, vectors_count);
+    let by_generator = &mut gathered::<L>(
+        terms.len(),
+        rows_count,
+        #[inline(always)]
+        |term, row| {
+            let (index, negate) = terms[term].1.by_generator.digit(row);
+            (generator.entry(row, index), negate)
+        },
+    );
+    let mut denominators = Denominators::new(vectors_count);
     let by_key = &mut K::rows(terms, &mut denominators);
     if vectors_count <= FEW_VECTORS_COUNT {
         sum_rows_of_few(by_generator, &mut denominators);
@@ -158,7 +172,7 @@ fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
         let (x, y) = by_generator.sum(vector);
         let (x, y) = (x.numbers(), y.numbers());
         for (lane, numbers) in x.as_ref().iter().zip(y.as_ref()).enumerate() {
-            sums.push((exceptional >> lane & 1 == 0).then_some((*numbers.0, *numbers.1)));
+            push_reserved(&mut sums, (exceptional >> lane & 1 == 0).then_some((*numbers.0, *numbers.1)));
         }
     }
     sums.truncate(terms.len());

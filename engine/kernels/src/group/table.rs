@@ -101,8 +101,9 @@ fn doublings<C: Curve>(point: &Entry, count: usize) -> Vec<Entry> {
     affine
 }
 
-/// [`fill`] in eight lanes.
+/// [`fill`] in eight lanes, a function of its own like `sums_avx512`.
 #[cfg(target_arch = "x86_64")]
+#[inline(never)]
 fn fill_avx512<C: Curve>(_: Avx512Ifma, entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512ifma,avx512vbmi2")]
     fn enabled<C: Curve>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {

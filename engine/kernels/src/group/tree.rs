@@ -2,7 +2,7 @@
 //!
 #![doc = include_str!("../../docs/batch_affine.md")]
 
-use super::lanes::{LaneMask, Lanes, Task};
+use super::lanes::{LaneMask, Lanes, Task, push_reserved};
 
 /// Independent running products, so that one multiplication need not wait for the one before it.
 const CHAINS_COUNT: usize = 4;
@@ -53,8 +53,8 @@ impl<L: Lanes> Forest<L> {
     /// Appends the next point, row by row.
     #[inline(always)]
     pub(crate) fn push(&mut self, (x, y): (L, L)) {
-        self.x.push(x);
-        self.y.push(y);
+        push_reserved(&mut self.x, x);
+        push_reserved(&mut self.y, y);
     }
 
     /// Rows and vectors in each.
@@ -116,8 +116,8 @@ impl<L: Lanes> Forest<L> {
 
 impl<L: Lanes> Denominators<L> {
     #[inline(always)]
-    pub(crate) fn new(steps_count: usize, vectors_count: usize) -> Self {
-        Self { steps: Steps::new(steps_count), exceptional: vec![0; vectors_count] }
+    pub(crate) fn new(vectors_count: usize) -> Self {
+        Self { steps: Steps::new(0), exceptional: vec![0; vectors_count] }
     }
 }
 
@@ -128,21 +128,28 @@ impl<L: Lanes> Steps<L> {
         Self { chains: [L::one(); CHAINS_COUNT], steps: Vec::with_capacity(count) }
     }
 
+    /// Room for `count` numbers from now on.
+    #[inline(always)]
+    pub(super) fn reserve(&mut self, count: usize) {
+        debug_assert!(self.steps.is_empty(), "popped");
+        self.steps.reserve(count);
+    }
+
     /// Ready for the first number again, once all are popped.
     #[inline(always)]
     pub(super) fn restart(&mut self) {
         debug_assert!(self.steps.is_empty(), "popped");
-        self.chains = [L::one(); CHAINS_COUNT];
+        self.chains.fill(L::one());
     }
 
     /// Appends a number with 1 in the place of zeros, and says where those are: a zero would make the product 0, and
-    /// with it every other inverse.
+    /// with it every other inverse. There must be room.
     #[inline(always)]
     pub(super) fn push(&mut self, number: L) -> LaneMask {
         let zeros = number.zeros();
         let number = number.one_where(zeros);
         let chain = &mut self.chains[self.steps.len() % CHAINS_COUNT];
-        self.steps.push((number, *chain));
+        push_reserved(&mut self.steps, (number, *chain));
         *chain = chain.mul(number);
         zeros
     }
@@ -162,13 +169,13 @@ impl<L: Lanes> Steps<L> {
     pub(super) fn invert(&mut self) {
         let mut before = [L::one(); CHAINS_COUNT];
         let mut product = L::one();
-        for (before, chain) in before.iter_mut().zip(self.chains) {
+        for (before, chain) in before.iter_mut().zip(&self.chains) {
             *before = product;
-            product = product.mul(chain);
+            product = product.mul(*chain);
         }
         let mut inverse = product.inverse_vartime();
-        for (before, chain) in before.into_iter().zip(&mut self.chains).rev() {
-            let inverted = inverse.mul(before);
+        for (before, chain) in before.iter().zip(&mut self.chains).rev() {
+            let inverted = inverse.mul(*before);
             inverse = inverse.mul(*chain);
             *chain = inverted;
         }
@@ -200,6 +207,8 @@ impl<L: Lanes> Task for Level<'_, '_, L> {
     #[inline(always)]
     fn run(self) {
         let Self { forests, denominators } = self;
+        let pairs_count = forests.iter().map(|forest| forest.x.len() - forest.split()).sum();
+        denominators.steps.reserve(pairs_count);
         denominators.steps.restart();
         for forest in forests.iter() {
             forest.denominators(denominators);

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use super::curve::Curve;
 use super::jacobian::{Jacobian, affine};
-use super::lanes::{Lanes, Task};
+use super::lanes::{Lanes, Task, push_reserved};
 use super::recode::Digits;
 use super::tree::{Denominators, Forest, add, sum_pairs};
 use crate::field::{Entry, Field};
@@ -46,9 +46,13 @@ impl<C: Curve, L: Lanes> Task for OddMultiples<'_, C, L> {
         let Self { points: mut powers, denominators: Denominators { steps, exceptional }, .. } = self;
         let a = coefficient_a::<C, L>();
         let mut multiples = Vec::with_capacity(powers.len() * MULTIPLES_COUNT);
-        for &point in &powers {
-            multiples.extend_from_slice(&[point; MULTIPLES_COUNT]);
+        for point in &powers {
+            for _ in 0..MULTIPLES_COUNT {
+                push_reserved(&mut multiples, *point);
+            }
         }
+        // The most of a round: the last, which adds to half of the multiples.
+        steps.reserve(powers.len() * MULTIPLES_COUNT / 2);
         for round in 0..WINDOW_BITS {
             // Round 0 only doubles Q, the last one only adds.
             let (known, last) = (if round == 0 { 0 } else { 1 << (round - 1) }, round + 1 == WINDOW_BITS);
@@ -71,8 +75,8 @@ impl<C: Curve, L: Lanes> Task for OddMultiples<'_, C, L> {
             }
         }
         let mut kept = Vec::with_capacity(multiples.len());
-        for multiple in multiples {
-            kept.push(L::keep(multiple));
+        for multiple in &multiples {
+            push_reserved(&mut kept, L::keep(*multiple));
         }
         kept
     }
@@ -144,7 +148,7 @@ impl<C: Curve, L: Lanes> Task for Horner<'_, C, L> {
                 }
                 sum = sum.add_affine(self.rows.point(window, vector));
             }
-            sums.push(sum);
+            push_reserved(&mut sums, sum);
         }
         sums
     }
@@ -163,7 +167,7 @@ pub(super) fn products<'p, C: Curve, L: Lanes>(
     let vectors_count = count.div_ceil(L::COUNT);
     let mut points = Vec::with_capacity(vectors_count);
     for vector in 0..vectors_count {
-        points.push(L::load(|lane| &in_lane(vector, lane).point));
+        push_reserved(&mut points, L::load(|lane| &in_lane(vector, lane).point));
     }
     let curve = PhantomData::<C>;
     let kept = L::enter(OddMultiples { points, denominators, curve });
