@@ -19,17 +19,26 @@ use crate::limits::EIGHT_LANES_TIME_RATIO_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Avx512Ifma(());
 
+/// Proof that x86-64's SHA extensions and SSE 4.1 exist on this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShaInstructions(());
+
 /// The witnesses this machine can give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {
     /// Present when the eight-lane multiply-add kernels can run.
     pub avx512_ifma: Option<Avx512Ifma>,
+    /// Present when two messages can be hashed in step.
+    pub sha: Option<ShaInstructions>,
 }
 
 /// Asks the CPU once; `std` caches the answer, so later calls are a load and a mask.
 #[must_use]
 pub fn detect() -> Cpu {
-    Cpu { avx512_ifma: avx512_ifma_present().then_some(Avx512Ifma(())) }
+    Cpu {
+        avx512_ifma: avx512_ifma_present().then_some(Avx512Ifma(())),
+        sha: sha_present().then_some(ShaInstructions(())),
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -45,6 +54,10 @@ fn avx512_ifma_present() -> bool {
 #[cfg(not(target_arch = "x86_64"))]
 fn avx512_ifma_present() -> bool {
     false
+}
+
+fn sha_present() -> bool {
+    cfg!(target_arch = "x86_64") && has_sha256_instructions()
 }
 
 /// Whether SHA-256 has instructions of its own here, those that the `sha2` crate uses.
@@ -198,9 +211,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_witness_is_zero_sized_and_minted_only_where_the_instructions_exist() {
-        assert_eq!(size_of::<Avx512Ifma>(), 0);
+    fn witnesses_are_zero_sized_and_minted_only_where_the_instructions_exist() {
+        assert_eq!((size_of::<Avx512Ifma>(), size_of::<ShaInstructions>()), (0, 0));
         assert_eq!(detect().avx512_ifma.is_some(), avx512_ifma_present());
+        assert_eq!(detect().sha.is_some(), sha_present());
         assert_eq!(detect(), detect());
     }
 

@@ -1,7 +1,7 @@
 //! Field, scalar and group arithmetic behind batch functions over slices of fixed-size jobs.
 //!
-//! Owns: CPU detection ([`cpu`]), validated key types ([`key`]), job types ([`job`]) and one batch function per
-//! primitive, each with one verdict per job in job order. Knows no protocol: no DER, no JWS, no Bitcoin message
+//! Owns: CPU detection ([`cpu`]), validated key types ([`key`]), job types ([`job`]), many digests at a time ([`sha256`])
+//! and one batch function per primitive, each with one verdict per job in job order. Knows no protocol: no DER, no JWS, no Bitcoin message
 //! framing and no policy such as low-S lives here; `assay-engine` parses those away and hands over numbers.
 //!
 //! # The seam
@@ -28,6 +28,7 @@ pub mod key;
 pub mod limits;
 pub mod portable;
 pub mod scalar;
+pub mod sha256;
 
 pub use cpu::{Backend, Choice};
 

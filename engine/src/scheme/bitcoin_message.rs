@@ -5,10 +5,10 @@
 
 use assay_kernels::Backend;
 use assay_kernels::job::EcdsaSecp256k1CompressedJob;
-use sha2::{Digest, Sha256};
+use assay_kernels::sha256::Message;
 
 use super::ecdsa_secp256k1::ORDER;
-use super::{run_compressed, split_compact};
+use super::{Unhashed, run_compressed, split_compact};
 use crate::error::{Reject, Verdict};
 use crate::job::Job;
 
@@ -16,13 +16,13 @@ use crate::job::Job;
 const MAGIC: &[u8] = b"\x18Bitcoin Signed Message:\n";
 
 pub(super) fn verify_batch(backend: Backend, jobs: &[&Job], verdicts: &mut [Verdict]) {
-    run_compressed(backend, jobs, verdicts, parse, |job| match job {
+    run_compressed(backend, jobs, verdicts, parse, framed, |job| match job {
         Job::BitcoinMessage { public_key, .. } => Some(public_key),
         _ => None,
     });
 }
 
-fn parse(job: &Job) -> Result<EcdsaSecp256k1CompressedJob, Reject> {
+fn parse(job: &Job) -> Result<Unhashed<'_, impl Fn([u8; 32]) -> EcdsaSecp256k1CompressedJob>, Reject> {
     let Job::BitcoinMessage { public_key, message, signature } = job else {
         return Err(Reject::Algorithm);
     };
@@ -32,7 +32,10 @@ fn parse(job: &Job) -> Result<EcdsaSecp256k1CompressedJob, Reject> {
     }
     let compact = compact.try_into().expect("65 − 1 = 64");
     let (r, s) = split_compact(compact, &ORDER)?;
-    Ok(EcdsaSecp256k1CompressedJob { public_key: *public_key, msg_hash: message_digest(message), r, s })
+    Ok(Unhashed {
+        message,
+        hashed: move |msg_hash| EcdsaSecp256k1CompressedJob { public_key: *public_key, msg_hash, r, s },
+    })
 }
 
 /// Reads decoded signature bytes into the array a job takes; anything but 65 bytes is malformed.
@@ -46,9 +49,15 @@ pub fn signature_from_slice(bytes: &[u8]) -> Result<[u8; 65], Reject> {
 /// SHA-256(SHA-256(0x18 ‖ "Bitcoin Signed Message:\n" ‖ varint(len) ‖ message)).
 #[must_use]
 pub fn message_digest(message: &[u8]) -> [u8; 32] {
+    framed(message).digest()
+}
+
+fn framed(message: &[u8]) -> Message<'_> {
     let (length, used) = compact_size(message.len());
-    let inner = Sha256::new().chain_update(MAGIC).chain_update(&length[..used]).chain_update(message).finalize();
-    Sha256::digest(inner).into()
+    let mut head = [0; MAGIC.len() + 9];
+    head[..MAGIC.len()].copy_from_slice(MAGIC);
+    head[MAGIC.len()..].copy_from_slice(&length);
+    Message::new(message).with_head(&head[..MAGIC.len() + used]).twice()
 }
 
 /// Bitcoin's variable-length integer: one byte below 0xFD, else a marker and 2, 4 or 8 bytes little endian.

@@ -25,11 +25,11 @@
 use assay_kernels::Backend;
 use assay_kernels::job::EcdsaSecp256k1CompressedJob;
 use assay_kernels::scalar::mul_add_mod_n_vartime;
+use assay_kernels::sha256::Message;
 use aws_lc_rs::hmac;
-use sha2::{Digest, Sha256};
 
 use super::ecdsa_secp256k1::{SignPad, parse_der};
-use super::run_compressed;
+use super::{Unhashed, run_compressed};
 use crate::error::{Reject, Verdict};
 use crate::job::Job;
 
@@ -43,13 +43,13 @@ const ENVELOPE_BYTES_MIN: usize = 4 + 33 + 1 + 32 + 8;
 const INVOICE_PREFIX: &[u8] = b"2-message signing-";
 
 pub(super) fn verify_batch(backend: Backend, jobs: &[&Job], verdicts: &mut [Verdict]) {
-    run_compressed(backend, jobs, verdicts, parse, |job| match job {
+    run_compressed(backend, jobs, verdicts, parse, Message::new, |job| match job {
         Job::Brc77 { claimed_key, .. } => Some(claimed_key),
         _ => None,
     });
 }
 
-fn parse(job: &Job) -> Result<EcdsaSecp256k1CompressedJob, Reject> {
+fn parse(job: &Job) -> Result<Unhashed<'_, impl Fn([u8; 32]) -> EcdsaSecp256k1CompressedJob>, Reject> {
     let Job::Brc77 { claimed_key, message, envelope } = job else {
         return Err(Reject::Algorithm);
     };
@@ -58,13 +58,15 @@ fn parse(job: &Job) -> Result<EcdsaSecp256k1CompressedJob, Reject> {
         return Err(Reject::KeyMismatch);
     }
     let (r, s) = parse_der(envelope.der, SignPad::Optional)?;
-    let digest: [u8; 32] = Sha256::digest(message).into();
     let offset = child_key_offset(claimed_key, envelope.key_id);
-    Ok(EcdsaSecp256k1CompressedJob {
-        public_key: *claimed_key,
-        msg_hash: mul_add_mod_n_vartime(&r, &offset, &digest),
-        r,
-        s,
+    Ok(Unhashed {
+        message,
+        hashed: move |digest| EcdsaSecp256k1CompressedJob {
+            public_key: *claimed_key,
+            msg_hash: mul_add_mod_n_vartime(&r, &offset, &digest),
+            r,
+            s,
+        },
     })
 }
 

@@ -5,9 +5,9 @@
 
 use assay_kernels::Backend;
 use assay_kernels::job::EcdsaP256Job;
-use sha2::{Digest, Sha256};
+use assay_kernels::sha256::Message;
 
-use super::{jws_ecdsa, run};
+use super::{Unhashed, jws_ecdsa, run_hashed};
 use crate::error::{Reject, Verdict};
 use crate::job::{Job, JwsAlgorithm};
 use crate::key::Inner;
@@ -19,12 +19,12 @@ const ORDER: [u8; 32] = [
 ];
 
 pub(super) fn verify_batch(backend: Backend, jobs: &[&Job], verdicts: &mut [Verdict]) {
-    run(jobs, verdicts, parse, |jobs, matches| {
+    run_hashed(jobs, verdicts, parse, Message::new, |jobs, matches| {
         assay_kernels::verify_ecdsa_p256_vartime(backend, jobs, matches);
     });
 }
 
-fn parse(job: &Job) -> Result<EcdsaP256Job<'_>, Reject> {
+fn parse<'a>(job: &'a Job) -> Result<Unhashed<'a, impl Fn([u8; 32]) -> EcdsaP256Job<'a>>, Reject> {
     let Job::Jws { alg: JwsAlgorithm::Es256, key, signing_input, signature } = job else {
         return Err(Reject::Algorithm);
     };
@@ -32,5 +32,5 @@ fn parse(job: &Job) -> Result<EcdsaP256Job<'_>, Reject> {
         return Err(Reject::Algorithm);
     };
     let (r, s) = jws_ecdsa(signature, &ORDER)?;
-    Ok(EcdsaP256Job { public_key, msg_hash: Sha256::digest(signing_input).into(), r, s })
+    Ok(Unhashed { message: signing_input, hashed: move |msg_hash| EcdsaP256Job { public_key, msg_hash, r, s } })
 }

@@ -4,21 +4,21 @@
 
 use assay_kernels::Backend;
 use assay_kernels::job::EcdsaSecp256k1Job;
-use sha2::{Digest, Sha256};
+use assay_kernels::sha256::Message;
 
 use super::ecdsa_secp256k1::ORDER;
-use super::{jws_ecdsa, run};
+use super::{Unhashed, jws_ecdsa, run_hashed};
 use crate::error::{Reject, Verdict};
 use crate::job::{Job, JwsAlgorithm};
 use crate::key::Inner;
 
 pub(super) fn verify_batch(backend: Backend, jobs: &[&Job], verdicts: &mut [Verdict]) {
-    run(jobs, verdicts, parse, |jobs, matches| {
+    run_hashed(jobs, verdicts, parse, Message::new, |jobs, matches| {
         assay_kernels::verify_ecdsa_secp256k1_vartime(backend, jobs, matches);
     });
 }
 
-fn parse(job: &Job) -> Result<EcdsaSecp256k1Job, Reject> {
+fn parse(job: &Job) -> Result<Unhashed<'_, impl Fn([u8; 32]) -> EcdsaSecp256k1Job>, Reject> {
     let Job::Jws { alg: JwsAlgorithm::Es256k, key, signing_input, signature } = job else {
         return Err(Reject::Algorithm);
     };
@@ -26,5 +26,8 @@ fn parse(job: &Job) -> Result<EcdsaSecp256k1Job, Reject> {
         return Err(Reject::Algorithm);
     };
     let (r, s) = jws_ecdsa(signature, &ORDER)?;
-    Ok(EcdsaSecp256k1Job { public_key: *public_key, msg_hash: Sha256::digest(signing_input).into(), r, s })
+    Ok(Unhashed {
+        message: signing_input,
+        hashed: move |msg_hash| EcdsaSecp256k1Job { public_key: *public_key, msg_hash, r, s },
+    })
 }

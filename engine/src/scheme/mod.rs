@@ -31,6 +31,7 @@ pub mod schnorr_bip340;
 use assay_kernels::Backend;
 use assay_kernels::job::EcdsaSecp256k1CompressedJob;
 use assay_kernels::key::Secp256k1PublicKey;
+use assay_kernels::sha256::{Message, for_each_digest};
 
 use crate::error::{Reject, Verdict};
 use crate::job::Job;
@@ -135,16 +136,44 @@ fn run<'a, K>(
     }
 }
 
+/// A well-formed job whose message waits for its neighbours', so that they are hashed together.
+struct Unhashed<'a, F> {
+    message: &'a [u8],
+    /// The kernel's job for the digest.
+    hashed: F,
+}
+
+/// [`run`] where the kernel wants a SHA-256 of the message, framed as the scheme says.
+fn run_hashed<'a, K, F: Fn([u8; 32]) -> K>(
+    jobs: &[&'a Job],
+    verdicts: &mut [Verdict],
+    parse: impl Fn(&'a Job) -> Result<Unhashed<'a, F>, Reject>,
+    framed: impl Fn(&'a [u8]) -> Message<'a>,
+    kernel: impl FnOnce(&[K], &mut [bool]),
+) {
+    run(jobs, verdicts, parse, |unhashed, matches| {
+        if let [only] = unhashed {
+            return kernel(&[(only.hashed)(framed(only.message).digest())], matches);
+        }
+        let mut digests = vec![[0; 32]; unhashed.len()];
+        let messages = unhashed.iter().map(|job| framed(job.message));
+        for_each_digest(digests.iter_mut().zip(messages), |place, digest| *place = digest);
+        let kernel_jobs: Vec<_> = unhashed.iter().zip(digests).map(|(job, digest)| (job.hashed)(digest)).collect();
+        kernel(&kernel_jobs, matches);
+    });
+}
+
 /// Judges jobs whose keys are parsed with the signatures, or not at all if they are seen often. The kernel says only
 /// "false" of a key that is none, so a mismatch asks again what was wrong: whoever sends good keys never pays for it.
-fn run_compressed(
+fn run_compressed<'a, F: Fn([u8; 32]) -> EcdsaSecp256k1CompressedJob>(
     backend: Backend,
-    jobs: &[&Job],
+    jobs: &[&'a Job],
     verdicts: &mut [Verdict],
-    parse: impl Fn(&Job) -> Result<EcdsaSecp256k1CompressedJob, Reject>,
+    parse: impl Fn(&'a Job) -> Result<Unhashed<'a, F>, Reject>,
+    framed: impl Fn(&'a [u8]) -> Message<'a>,
     claimed_key: impl Fn(&Job) -> Option<&[u8; 33]>,
 ) {
-    run(jobs, verdicts, parse, |jobs, matches| {
+    run_hashed(jobs, verdicts, parse, framed, |jobs, matches| {
         assay_kernels::verify_ecdsa_secp256k1_compressed_vartime(backend, jobs, matches);
     });
     for (job, verdict) in jobs.iter().zip(verdicts) {

@@ -4,20 +4,20 @@
 
 use assay_kernels::Backend;
 use assay_kernels::job::RsaJob;
-use sha2::{Digest, Sha256};
+use assay_kernels::sha256::Message;
 
-use super::run;
+use super::{Unhashed, run_hashed};
 use crate::error::{Reject, Verdict};
 use crate::job::{Job, JwsAlgorithm};
 use crate::key::Inner;
 
 pub(super) fn verify_batch(backend: Backend, jobs: &[&Job], verdicts: &mut [Verdict]) {
-    run(jobs, verdicts, parse, |jobs, matches| {
+    run_hashed(jobs, verdicts, parse, Message::new, |jobs, matches| {
         assay_kernels::verify_rsa_pkcs1_sha256_vartime(backend, jobs, matches);
     });
 }
 
-fn parse(job: &Job) -> Result<RsaJob<'_>, Reject> {
+fn parse<'a>(job: &'a Job) -> Result<Unhashed<'a, impl Fn([u8; 32]) -> RsaJob<'a>>, Reject> {
     let Job::Jws { alg: JwsAlgorithm::Rs256, key, signing_input, signature } = job else {
         return Err(Reject::Algorithm);
     };
@@ -27,5 +27,5 @@ fn parse(job: &Job) -> Result<RsaJob<'_>, Reject> {
     if signature.len() != public_key.modulus_bytes() {
         return Err(Reject::MalformedSignature);
     }
-    Ok(RsaJob { public_key, msg_hash: Sha256::digest(signing_input).into(), signature })
+    Ok(Unhashed { message: signing_input, hashed: move |msg_hash| RsaJob { public_key, msg_hash, signature } })
 }

@@ -7,24 +7,34 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
-use sha2::block_api::compress256;
-use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::cpu::has_sha256_instructions;
 use crate::job::HmacJob;
-
-const BLOCK_BYTES: usize = 64;
-
-/// The state before the first block (FIPS 180-4 §5.3.3).
-const INITIAL: [u32; 8] =
-    [0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19];
+use crate::sha256::{BLOCK_BYTES, Message, Midstate, for_each_digest};
 
 /// See [`crate::verify_hmac_sha256`]. The comparison takes constant time; a tag of another length is a false.
 pub fn verify_sha256(jobs: &[HmacJob<'_>], verdicts: &mut [bool]) {
-    for (job, verdict) in jobs.iter().zip(verdicts) {
-        *verdict = job.key.0.verify(job.message, job.tag);
+    // A lone job waits for nobody.
+    if let ([job], [only]) = (jobs, &mut *verdicts) {
+        *only = match &job.key.0 {
+            Prepared::Midstates(key) => is_tag(job, &key.authenticated(job.message).digest()),
+            Prepared::AwsLc(key) => hmac::verify(key, job.message, job.tag).is_ok(),
+        };
+        return;
     }
+    let ours = jobs.iter().zip(verdicts).filter_map(|(job, verdict)| match &job.key.0 {
+        Prepared::Midstates(key) => Some(((job, verdict), key.authenticated(job.message))),
+        Prepared::AwsLc(key) => {
+            *verdict = hmac::verify(key, job.message, job.tag).is_ok();
+            None
+        }
+    });
+    for_each_digest(ours, |(job, verdict), tag| *verdict = is_tag(job, &tag));
+}
+
+fn is_tag(job: &HmacJob<'_>, tag: &[u8; 32]) -> bool {
+    verify_slices_are_equal(tag, job.tag).is_ok()
 }
 
 /// A key in the form that is fastest on this CPU.
@@ -43,20 +53,13 @@ impl Prepared {
     fn aws_lc(key: &[u8]) -> Self {
         Self::AwsLc(Box::new(hmac::Key::new(hmac::HMAC_SHA256, key)))
     }
-
-    fn verify(&self, message: &[u8], tag: &[u8]) -> bool {
-        match self {
-            Self::Midstates(key) => verify_slices_are_equal(&key.tag(message), tag).is_ok(),
-            Self::AwsLc(key) => hmac::verify(key, message, tag).is_ok(),
-        }
-    }
 }
 
 /// The states after `key ⊕ ipad` and `key ⊕ opad`. Whoever has them can make tags, so they are cleared when dropped.
 #[derive(Clone)]
 pub(crate) struct Midstates {
-    inner: [u32; 8],
-    outer: [u32; 8],
+    inner: Midstate,
+    outer: Midstate,
 }
 
 impl Midstates {
@@ -65,20 +68,19 @@ impl Midstates {
         match padded.get_mut(..key.len()) {
             Some(start) => start.copy_from_slice(key),
             // A key longer than a block stands for its hash (RFC 2104 §2).
-            None => padded[..32].copy_from_slice(&Sha256::digest(key)),
+            None => padded[..32].copy_from_slice(&Message::new(key).digest()),
         }
         let after = |pad: u8| {
             let mut block = padded.clone();
             block.iter_mut().for_each(|byte| *byte ^= pad);
-            let mut state = INITIAL;
-            compress256(&mut state, std::slice::from_ref(&*block));
-            state
+            Midstate::after(&block)
         };
         Self { inner: after(0x36), outer: after(0x5c) }
     }
 
-    fn tag(&self, message: &[u8]) -> [u8; 32] {
-        finish(self.outer, &finish(self.inner, message))
+    /// What has the tag as its digest.
+    fn authenticated<'a>(&'a self, message: &'a [u8]) -> Message<'a> {
+        Message::after(&self.inner, message).then(&self.outer)
     }
 }
 
@@ -89,42 +91,30 @@ impl Drop for Midstates {
     }
 }
 
-/// SHA-256 of one block, after which the state is `state`, and then `rest`.
-fn finish(mut state: [u32; 8], rest: &[u8]) -> [u8; 32] {
-    let (blocks, tail) = rest.as_chunks();
-    compress256(&mut state, blocks);
-    // The padding of FIPS 180-4 §5.1.1: one bit, zeros, and the length in bits at the end of a block.
-    let mut last = [[0; BLOCK_BYTES]; 2];
-    let count = if tail.len() + 1 + size_of::<u64>() <= BLOCK_BYTES { 1 } else { 2 };
-    let bytes = last[..count].as_flattened_mut();
-    bytes[..tail.len()].copy_from_slice(tail);
-    bytes[tail.len()] = 0x80;
-    let bits = (BLOCK_BYTES as u64 + rest.len() as u64) << 3;
-    *bytes.last_chunk_mut().expect("a block has more than 8 bytes") = bits.to_be_bytes();
-    compress256(&mut state, &last[..count]);
-    let mut digest = [0; 32];
-    for (bytes, word) in digest.as_chunks_mut().0.iter_mut().zip(state) {
-        *bytes = word.to_be_bytes();
-    }
-    digest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::HmacKey;
+
+    fn verify(key: &HmacKey, message: &[u8], tag: &[u8]) -> bool {
+        let mut verdict = [false];
+        verify_sha256(&[HmacJob { key, message, tag }], &mut verdict);
+        verdict[0]
+    }
 
     /// What `message` must hash to under `key`, by both forms, and that nothing near it is taken.
     fn check(key: &[u8], message: &[u8], expected: &[u8]) {
         for prepared in [Prepared::Midstates(Midstates::new(key)), Prepared::aws_lc(key), Prepared::new(key)] {
-            assert!(prepared.verify(message, expected), "{} {}", key.len(), message.len());
+            let prepared = HmacKey(prepared);
+            assert!(verify(&prepared, message, expected), "{} {}", key.len(), message.len());
             for length in 0..32 {
-                assert!(!prepared.verify(message, &expected[..length]), "cut to {length}");
+                assert!(!verify(&prepared, message, &expected[..length]), "cut to {length}");
             }
-            assert!(!prepared.verify(message, &[expected, &[0]].concat()), "one byte more");
+            assert!(!verify(&prepared, message, &[expected, &[0]].concat()), "one byte more");
             for bit in 0..256 {
                 let mut broken = expected.to_vec();
                 broken[bit / 8] ^= 1 << (bit % 8);
-                assert!(!prepared.verify(message, &broken), "bit {bit}");
+                assert!(!verify(&prepared, message, &broken), "bit {bit}");
             }
         }
     }
@@ -168,8 +158,36 @@ mod tests {
             for message in 0..=200 {
                 let message = &bytes[..message];
                 let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
-                assert_eq!(Midstates::new(key).tag(message), tag.as_ref(), "{} {}", key.len(), message.len());
+                assert_eq!(
+                    Midstates::new(key).authenticated(message).digest(),
+                    tag.as_ref(),
+                    "{} {}",
+                    key.len(),
+                    message.len()
+                );
             }
+        }
+    }
+
+    /// Keys of both forms and messages of many lengths in one slice, every third tag broken.
+    #[test]
+    fn verdicts_in_company() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let made: Vec<_> = (0..50)
+            .map(|i| {
+                let (key, message) = (&bytes[i..i + 40], &bytes[..5 * i]);
+                let mut tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec();
+                tag[i % 32] ^= u8::from(i % 3 == 0);
+                let prepared =
+                    if i % 4 == 0 { Prepared::aws_lc(key) } else { Prepared::Midstates(Midstates::new(key)) };
+                (HmacKey(prepared), message, tag)
+            })
+            .collect();
+        let jobs: Vec<_> = made.iter().map(|(key, message, tag)| HmacJob { key, message, tag }).collect();
+        let mut verdicts = vec![false; jobs.len()];
+        verify_sha256(&jobs, &mut verdicts);
+        for (i, verdict) in verdicts.into_iter().enumerate() {
+            assert_eq!(verdict, i % 3 != 0, "{i}");
         }
     }
 }
