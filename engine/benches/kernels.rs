@@ -3,7 +3,7 @@
 //! `cargo bench -p assay-engine --bench kernels [-- --json] [--rounds N]`. One process, one pinned core; each round
 //! times the library and the backend in turn, on signatures no other round of its row uses, and asserts every verdict.
 //! The ratio is of medians: below 1 the backend is faster. Hot rows use 16 keys with tables, unseen rows a new key per
-//! signature. The last row of a curve is the price of one key's table beside one verification by the library.
+//! signature, busy ones 4 keys with wide tables. The last row of a curve is the price of one key's table beside one verification by the library.
 //!
 //! Every backend of this machine is measured. Under `scripts/avx512-emulated.sh bench` the clock counts instructions
 //! instead of time.
@@ -26,6 +26,8 @@ use support::{Rng, Secp256k1};
 
 /// Keys of the hot rows.
 const HOT_KEYS_COUNT: usize = 16;
+/// Keys of the busy rows, which have wide tables.
+const BUSY_KEYS_COUNT: usize = 4;
 /// Largest batch: each round takes so many signatures of its own.
 const BATCH_MAX: usize = 256;
 
@@ -120,6 +122,23 @@ fn measure_tables<K, J>(
     }
 }
 
+/// Uses each of these jobs' keys, which have tables, until it has a wide one.
+fn make_busy<J: Copy>(question: &Question<'_, J>, backend: Backend, jobs: &[J]) {
+    for &job in jobs {
+        let mut widened = 0;
+        for _ in 0..20 {
+            for _ in 0..20 {
+                assert!((question.run)(backend, &[job; BATCH_MAX]), "{}", question.operation);
+            }
+            widened = assay_kernels::widen_busiest_keys(backend);
+            if widened > 0 {
+                break;
+            }
+        }
+        assert!(widened > 0, "{}", question.operation);
+    }
+}
+
 fn median(samples: &mut [f64]) -> f64 {
     samples.sort_by(f64::total_cmp);
     samples[samples.len() / 2]
@@ -160,6 +179,12 @@ fn secp256k1_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec
     let question = Question { operation: "secp256k1 ECDSA, hot key", library: "libsecp256k1", run };
     for batch in [256, 64, 16, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
+    }
+    let busy: Vec<_> = (0..rounds * BATCH_MAX).map(|i| ecdsa_job(rng, &pairs[i % BUSY_KEYS_COUNT])).collect();
+    let question = Question { operation: "secp256k1 ECDSA, busy key", library: "libsecp256k1", run };
+    make_busy(&question, backend, &busy[..BUSY_KEYS_COUNT]);
+    for batch in [256, 64, 8, 1] {
+        rows.push(measure(&question, backend, batch, &busy, rounds));
     }
     let question = Question { operation: "secp256k1 ECDSA, key unseen", library: "libsecp256k1", run };
     let mut unseen = Vec::with_capacity(rounds * BATCH_MAX);
@@ -284,6 +309,14 @@ fn es256_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec<Row
     let question = Question { operation: "ES256, hot key", library: "AWS-LC", run };
     for batch in [256, 64, 16, 8, 4, 2, 1] {
         rows.push(measure(&question, backend, batch, &hot, rounds));
+    }
+    let busy: Vec<_> = (0..rounds * BATCH_MAX)
+        .map(|i| es256_job(rng, &pairs[i % BUSY_KEYS_COUNT], &keys[i % BUSY_KEYS_COUNT]))
+        .collect();
+    let question = Question { operation: "ES256, busy key", library: "AWS-LC", run };
+    make_busy(&question, backend, &busy[..BUSY_KEYS_COUNT]);
+    for batch in [256, 64, 8, 1] {
+        rows.push(measure(&question, backend, batch, &busy, rounds));
     }
     let pairs: Vec<_> = (0..rounds * BATCH_MAX).map(|_| support::p256_pair(rng)).collect();
     let keys: Vec<_> = pairs.iter().map(p256_public).collect();

@@ -43,3 +43,9 @@ pub use verify::{verify_now, verify_now_with};
 pub fn prepare() {
     assay_kernels::prepare_base_points(Backend::detect());
 }
+
+/// Gives keys that are busy now faster tables, some ten milliseconds of work each, at most one per curve and call: for the
+/// upkeep of a server, once a second, away from its cores. Returns how many were built.
+pub fn tend_busy_keys() -> usize {
+    assay_kernels::widen_busiest_keys(Backend::detect())
+}

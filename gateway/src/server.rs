@@ -340,6 +340,7 @@ async fn upkeep(shared: Arc<Shared>) {
         tick.tick().await;
         let now = shared.clock.unix_seconds();
         prepare_keys(&shared, &mut prepared, now);
+        assay_engine::tend_busy_keys();
         shared.directory.forget_expired(now);
         let revocations = i64::try_from(shared.directory.revocations_count()).unwrap_or(i64::MAX);
         shared.metrics.revocations.set(revocations);

@@ -4,6 +4,10 @@
 //! sends signatures chooses the keys. So a key has to be seen [`SIGHTS_MIN`] times before it gets one, at most one
 //! table is built per call, and a full cache gives up only tables that earn less than the newcomer has shown. Tables
 //! are trusted: they are built from points that satisfy the curve's equation and never change.
+//!
+//! A busy key has a second, wider table: [`WIDE_WINDOW_BITS`](super::table::WIDE_WINDOW_BITS). Nobody waits for it: whoever
+//! has a thread to spare asks [`Cache::busiest`] now and then and builds it. Wide tables have room of their own, so they never
+//! cost another key its narrow one.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -12,9 +16,17 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::curve::Curve;
 use super::table::Table;
+use crate::field::Entry;
 
 /// Sights that earn a table. By then the key's owner has paid for more work than the table costs.
 pub(crate) const SIGHTS_MIN: u64 = 32;
+
+/// Uses between two calls of [`Cache::busiest`] that earn a wide table: at one call a second, two seconds' use saves the time
+/// that building one takes.
+pub(crate) const BUSY_USES_MIN: u64 = 4096;
+
+/// There is no room for a wide table.
+struct Full;
 
 /// Counters of sights. Two keys that share one hold each other back; the hash is seeded per process, so nobody can
 /// choose keys that do.
@@ -26,69 +38,148 @@ pub(crate) struct Cache<C> {
     /// 48 bits of the key's hash, then a count of 16 bits: a sight of the same key raises the count, one of another
     /// key lowers it and takes the counter over at 0. A stream of keys seen once therefore admits none of them.
     sights: Box<[AtomicU64]>,
-    bytes_max: usize,
+    narrow_bytes_max: usize,
+    wide_bytes_max: usize,
+}
+
+/// The tables of one key.
+pub(crate) struct KeyTables<C> {
+    pub(crate) narrow: Arc<Table<C>>,
+    pub(crate) wide: Option<Arc<Table<C>>>,
 }
 
 struct Kept<C> {
-    table: Arc<Table<C>>,
-    /// Runs of jobs with this key since the last time somebody asked for its place.
+    tables: Arc<KeyTables<C>>,
+    /// Jobs with this key since the last time somebody asked for its place.
     uses: AtomicU64,
+    /// Jobs with this key since the last call of [`Cache::busiest`].
+    recent_uses: AtomicU64,
+    /// Jobs per such call, the later calls counting more: half of what it was and `recent_uses`.
+    busyness: AtomicU64,
     pinned: bool,
+}
+
+impl<C> Kept<C> {
+    fn used(&self, jobs_count: u64) {
+        self.uses.fetch_add(jobs_count, Ordering::Relaxed);
+        self.recent_uses.fetch_add(jobs_count, Ordering::Relaxed);
+    }
 }
 
 /// What a batch found.
 pub(crate) struct Found<C> {
-    /// Per job, the table of its key.
-    pub(crate) tables: Vec<Option<Arc<Table<C>>>>,
+    /// Per job, the tables of its key.
+    pub(crate) tables: Vec<Option<Arc<KeyTables<C>>>>,
     /// A job whose key has earned a table.
     pub(crate) candidate: Option<usize>,
 }
 
 impl<C: Curve> Cache<C> {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(narrow_bytes_max: usize, wide_bytes_max: usize) -> Self {
         Self {
             tables: RwLock::default(),
             hasher: RandomState::new(),
             sights: std::iter::repeat_with(AtomicU64::default).take(COUNTERS_COUNT).collect(),
-            bytes_max,
+            narrow_bytes_max,
+            wide_bytes_max,
         }
     }
 
     /// Looks up the key of every job and counts the sights of those without a table.
     pub(crate) fn look_up<K: AsRef<[u8]> + PartialEq>(&self, keys: impl Iterator<Item = K>) -> Found<C> {
         let kept = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let mut tables: Vec<Option<Arc<Table<C>>>> = Vec::with_capacity(keys.size_hint().0);
+        let mut tables = Vec::with_capacity(keys.size_hint().0);
         let mut candidate = None;
-        let mut previous = None;
+        // A busy issuer's tokens come in runs: one look and one count for all of them.
+        let mut run: Option<(K, &Kept<C>, u64)> = None;
         for (position, key) in keys.enumerate() {
-            // A busy issuer's tokens come in runs.
-            if previous.as_ref() == Some(&key)
-                && let Some(Some(table)) = tables.last()
+            if let Some((of, kept, jobs_count)) = &mut run
+                && *of == key
             {
-                let table = Arc::clone(table);
-                tables.push(Some(table));
+                *jobs_count += 1;
+                tables.push(Some(Arc::clone(&kept.tables)));
                 continue;
             }
-            let found = kept.get(key.as_ref());
-            match found {
-                Some(kept) => _ = kept.uses.fetch_add(1, Ordering::Relaxed),
-                None if self.seen_often(key.as_ref()) => candidate = Some(position),
-                None => {}
+            if let Some((_, kept, jobs_count)) = run.take() {
+                kept.used(jobs_count);
             }
-            tables.push(found.map(|kept| Arc::clone(&kept.table)));
-            previous = Some(key);
+            let Some(kept) = kept.get(key.as_ref()) else {
+                if self.seen_often(key.as_ref()) {
+                    candidate = Some(position);
+                }
+                tables.push(None);
+                continue;
+            };
+            tables.push(Some(Arc::clone(&kept.tables)));
+            run = Some((key, kept, 1));
+        }
+        if let Some((_, kept, jobs_count)) = run {
+            kept.used(jobs_count);
         }
         Found { tables, candidate }
     }
 
-    /// [`Self::look_up`] for one job, without lists: the table of its key, or whether the key has earned one.
-    pub(crate) fn look_up_one(&self, key: &[u8]) -> Result<Arc<Table<C>>, bool> {
+    /// [`Self::look_up`] for one job, without lists: the tables of its key, or whether the key has earned one.
+    pub(crate) fn look_up_one(&self, key: &[u8]) -> Result<Arc<KeyTables<C>>, bool> {
         let kept = self.tables.read().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = kept.get(key) else {
             return Err(self.seen_often(key));
         };
-        kept.uses.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::clone(&kept.table))
+        kept.used(1);
+        Ok(Arc::clone(&kept.tables))
+    }
+
+    /// The key that has earned a wide table most, and its point; `None` if none has, or if there is no room that another
+    /// would have to give up. Every call closes a time of counting, so it is for one caller, at regular times.
+    pub(crate) fn busiest(&self, wide_bytes: usize) -> Option<(Box<[u8]>, Entry)> {
+        let kept = self.tables.read().unwrap_or_else(PoisonError::into_inner);
+        for kept in kept.values() {
+            let recent_uses = kept.recent_uses.swap(0, Ordering::Relaxed);
+            kept.busyness.store(kept.busyness.load(Ordering::Relaxed) / 2 + recent_uses, Ordering::Relaxed);
+        }
+        let busyness = |kept: &Kept<C>| kept.busyness.load(Ordering::Relaxed);
+        let (name, busiest) =
+            kept.iter().filter(|(_, kept)| kept.tables.wide.is_none()).max_by_key(|(_, kept)| busyness(kept))?;
+        let is_busy =
+            busyness(busiest) >= BUSY_USES_MIN && self.wide_victim(&kept, busyness(busiest), wide_bytes).is_ok();
+        is_busy.then(|| (name.clone(), *busiest.tables.narrow.entry(0, 0)))
+    }
+
+    /// Whose wide table gives way to that of a key this busy: nobody's while there is room, else that of the least busy one,
+    /// unless it is more than half as busy. Two that are equally busy would take turns otherwise.
+    fn wide_victim(
+        &self,
+        kept: &HashMap<Box<[u8]>, Kept<C>>,
+        busyness: u64,
+        bytes: usize,
+    ) -> Result<Option<Box<[u8]>>, Full> {
+        let wide = || kept.iter().filter_map(|(name, kept)| Some((name, kept, kept.tables.wide.as_ref()?)));
+        if wide().map(|(_, _, table)| table.bytes()).sum::<usize>() + bytes <= self.wide_bytes_max {
+            return Ok(None);
+        }
+        let least = wide().map(|(name, kept, _)| (kept.busyness.load(Ordering::Relaxed), name)).min().ok_or(Full)?;
+        if least.0 < busyness / 2 { Ok(Some(least.1.clone())) } else { Err(Full) }
+    }
+
+    /// Keeps a wide table of a key that still has its narrow one. Returns whether it is kept.
+    pub(crate) fn insert_wide(&self, key: &[u8], table: Table<C>) -> bool {
+        let mut kept = self.tables.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(busyness) = kept.get(key).map(|kept| kept.busyness.load(Ordering::Relaxed)) else {
+            return false;
+        };
+        let Ok(victim) = self.wide_victim(&kept, busyness, table.bytes()) else {
+            return false;
+        };
+        let mut put = |key: &[u8], wide| {
+            if let Some(kept) = kept.get_mut(key) {
+                kept.tables = Arc::new(KeyTables { narrow: Arc::clone(&kept.tables.narrow), wide });
+            }
+        };
+        if let Some(victim) = victim {
+            put(&victim, None);
+        }
+        put(key, Some(Arc::new(table)));
+        true
     }
 
     /// Counts one sight. Concurrent sights may lose a count, which only delays a table.
@@ -118,12 +209,16 @@ impl<C: Curve> Cache<C> {
             return true;
         }
         let bytes = |tables: &HashMap<_, Kept<C>>, only_pinned: bool| {
-            tables.values().filter(|kept| kept.pinned || !only_pinned).map(|kept| kept.table.bytes()).sum::<usize>()
+            tables
+                .values()
+                .filter(|kept| kept.pinned || !only_pinned)
+                .map(|kept| kept.tables.narrow.bytes())
+                .sum::<usize>()
         };
-        if pinned && bytes(&tables, true) + table.bytes() > self.bytes_max / 2 {
+        if pinned && bytes(&tables, true) + table.bytes() > self.narrow_bytes_max / 2 {
             return false;
         }
-        while bytes(&tables, false) + table.bytes() > self.bytes_max {
+        while bytes(&tables, false) + table.bytes() > self.narrow_bytes_max {
             let used_least = tables
                 .iter()
                 .filter(|(_, kept)| !kept.pinned)
@@ -139,7 +234,10 @@ impl<C: Curve> Cache<C> {
                 _ => return false,
             }
         }
-        tables.insert(key.into(), Kept { table: Arc::new(table), uses: AtomicU64::new(0), pinned });
+        let tables_of_key = Arc::new(KeyTables { narrow: Arc::new(table), wide: None });
+        let zero = AtomicU64::default;
+        let kept = Kept { tables: tables_of_key, uses: zero(), recent_uses: zero(), busyness: zero(), pinned };
+        tables.insert(key.into(), kept);
         true
     }
 }
@@ -156,7 +254,7 @@ mod tests {
     }
 
     fn cache(tables_count: usize) -> Cache<Secp256k1> {
-        Cache::new(tables_count * table().bytes())
+        Cache::new(tables_count * table().bytes(), 0)
     }
 
     fn sights(cache: &Cache<Secp256k1>, key: u32) -> Found<Secp256k1> {
@@ -215,7 +313,10 @@ mod tests {
         for key in 10..40 {
             insert(key, false);
             let kept = cache.tables.read().expect("not poisoned");
-            assert!(kept.len() <= 4 && kept.values().map(|kept| kept.table.bytes()).sum::<usize>() <= cache.bytes_max);
+            assert!(
+                kept.len() <= 4
+                    && kept.values().map(|kept| kept.tables.narrow.bytes()).sum::<usize>() <= cache.narrow_bytes_max
+            );
         }
         assert!(sights(&cache, 1).tables[0].is_some() && sights(&cache, 2).tables[0].is_some());
     }
@@ -240,13 +341,81 @@ mod tests {
     }
 
     #[test]
-    fn a_run_of_one_key_is_looked_up_once() {
+    fn every_job_counts_in_runs_and_between_them() {
         let cache = cache(2);
         cache.insert(b"key", table(), false);
-        let found = cache.look_up(std::iter::repeat_n(b"key", 5));
-        assert!(found.tables.iter().all(Option::is_some));
+        cache.insert(b"yek", table(), false);
+        let keys = [b"key", b"key", b"yek", b"key", b"abc", b"key", b"key"];
+        let found = cache.look_up(keys.iter());
+        assert!(found.tables.iter().zip(keys).all(|(tables, key)| tables.is_some() == (key != b"abc")));
         let kept = cache.tables.read().expect("not poisoned");
-        assert_eq!(kept.get(b"key".as_slice()).expect("kept").uses.load(Ordering::Relaxed), 1);
+        let uses = |key: &[u8]| kept.get(key).expect("kept").uses.load(Ordering::Relaxed);
+        assert_eq!((uses(b"key"), uses(b"yek")), (5, 1));
+    }
+
+    /// A wide table for tests: 64 windows of 8 entries, twice the bytes of [`table`].
+    fn wide_table() -> Table<Secp256k1> {
+        let (x, y) = Secp256k1::GENERATOR;
+        Table::new(crate::cpu::Width::One, &Secp256k1::point(x, y).expect("on the curve"), 4).expect("no exception")
+    }
+
+    fn use_often(cache: &Cache<Secp256k1>, key: u32, count: u64) {
+        cache.look_up((0..count).map(|_| key.to_be_bytes()));
+    }
+
+    #[test]
+    fn busy_keys_earn_wide_tables() {
+        let bytes = wide_table().bytes();
+        let cache = Cache::new(4 * table().bytes(), bytes);
+        let name = |key: u32| key.to_be_bytes();
+        let has_wide = |key| cache.look_up_one(&name(key)).is_ok_and(|tables| tables.wide.is_some());
+        let busiest = || cache.busiest(bytes).map(|(key, point)| (key, point == *table().entry(0, 0)));
+        for key in [1, 2, 3] {
+            assert!(cache.insert(&name(key), table(), key == 3));
+        }
+        assert_eq!(busiest(), None, "nobody is busy");
+        use_often(&cache, 1, BUSY_USES_MIN - 1);
+        use_often(&cache, 2, BUSY_USES_MIN - 2);
+        assert_eq!(busiest(), None, "not enough");
+        use_often(&cache, 1, BUSY_USES_MIN - 1);
+        assert_eq!(busiest(), Some((name(1).into(), true)), "half of what was before counts");
+        assert!(cache.insert_wide(&name(1), wide_table()) && has_wide(1));
+        assert!(!cache.insert_wide(&name(9), wide_table()), "a key without tables");
+        // A key as busy waits for room, one much busier takes it.
+        use_often(&cache, 1, BUSY_USES_MIN);
+        use_often(&cache, 3, BUSY_USES_MIN);
+        assert_eq!(busiest(), None, "no turns");
+        assert!(!cache.insert_wide(&name(3), wide_table()) && !has_wide(3));
+        use_often(&cache, 3, 4 * BUSY_USES_MIN);
+        assert_eq!(busiest(), Some((name(3).into(), true)));
+        assert!(cache.insert_wide(&name(3), wide_table()) && has_wide(3) && !has_wide(1));
+        let tables = cache.look_up_one(&name(1)).expect("the narrow table stays");
+        assert!(*tables.narrow == table());
+    }
+
+    /// Whatever comes: wide tables cost no narrow one its place, and both keep their bounds.
+    #[test]
+    fn wide_and_narrow_tables_have_rooms_of_their_own() {
+        let (narrow_bytes, wide_bytes) = (table().bytes(), wide_table().bytes());
+        let cache = Cache::new(12 * narrow_bytes, 2 * wide_bytes);
+        for round in 0_u32..60 {
+            let key = round * 7 % 20;
+            cache.insert(&key.to_be_bytes(), table(), false);
+            use_often(&cache, key, BUSY_USES_MIN << (round % 5));
+            if let Some((key, _)) = cache.busiest(wide_bytes) {
+                assert!(cache.insert_wide(&key, wide_table()));
+            }
+            let kept = cache.tables.read().expect("not poisoned");
+            let wide_count = kept.values().filter(|kept| kept.tables.wide.is_some()).count();
+            assert!(kept.len() <= 12 && wide_count <= 2, "{} and {wide_count}", kept.len());
+        }
+    }
+
+    #[test]
+    fn keys_without_tables_are_never_busy() {
+        let cache = cache(2);
+        use_often(&cache, 1, 10 * BUSY_USES_MIN);
+        assert_eq!(cache.busiest(0), None);
     }
 
     #[test]
@@ -257,7 +426,7 @@ mod tests {
         }
         let found = cache.look_up([1_u32, 1, 2, 3, 2, 1].map(u32::to_be_bytes).into_iter()).tables;
         let same = |i: usize, j: usize| match (&found[i], &found[j]) {
-            (Some(left), Some(right)) => Arc::ptr_eq(left, right),
+            (Some(left), Some(right)) => Arc::ptr_eq(&left.narrow, &right.narrow),
             _ => false,
         };
         assert!(same(0, 1) && same(0, 5) && same(2, 4), "one table per key");

@@ -11,7 +11,7 @@ use super::window::WINDOW_BITS;
 use crate::avx512::{P256Lanes, Secp256k1Lanes, Words};
 use crate::cpu::Width;
 use crate::field::{Entry, Field, Limbs, Modulus, Montgomery, P256Field, P256Order, Secp256k1Field, Secp256k1Order};
-use crate::limits::KEY_TABLES_BYTES_MAX;
+use crate::limits::{KEY_TABLES_BYTES_MAX, WIDE_TABLES_BYTES_MAX};
 
 /// A curve of prime order over a prime field.
 pub(crate) trait Curve: Sized + Send + Sync + 'static {
@@ -71,7 +71,7 @@ pub(crate) struct Tables<C> {
 
 impl<C: Curve> Tables<C> {
     fn new() -> Self {
-        Self { generator: OnceLock::new(), keys: Cache::new(KEY_TABLES_BYTES_MAX) }
+        Self { generator: OnceLock::new(), keys: Cache::new(KEY_TABLES_BYTES_MAX, WIDE_TABLES_BYTES_MAX) }
     }
 
     pub(crate) fn generator(&self, width: Width) -> &Table<C> {

@@ -26,5 +26,5 @@ pub(crate) use lanes::{LaneMask, Lanes, Task};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use verify::{
     prepare_base_points, prepare_p256, prepare_secp256k1, recover_secp256k1, verify_bip340, verify_ecdsa_p256,
-    verify_ecdsa_secp256k1, verify_ecdsa_secp256k1_compressed,
+    verify_ecdsa_secp256k1, verify_ecdsa_secp256k1_compressed, widen_busiest,
 };

@@ -4,7 +4,7 @@ use super::curve::Curve;
 use super::jacobian::sum_rows_of_few;
 use super::lanes::{Lanes, Single, push_reserved};
 use super::recode::{Digits, windows_count};
-use super::table::{GENERATOR_WINDOW_BITS, KEY_WINDOW_BITS, Table};
+use super::table::{GENERATOR_WINDOW_BITS, Table};
 use super::tree::{Denominators, Forest, join, sum_rows};
 use super::window::{Product, products};
 #[cfg(target_arch = "x86_64")]
@@ -63,7 +63,7 @@ pub(super) trait ByKey<C: Curve>: Sized {
     fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Forest<L>;
 }
 
-/// b·Q of a key that has a table.
+/// b·Q of a key that has a table. Terms that are summed together have tables with equal windows.
 pub(super) struct Comb<'t, C> {
     pub(super) digits: Digits,
     pub(super) table: &'t Table<C>,
@@ -72,9 +72,11 @@ pub(super) struct Comb<'t, C> {
 impl<C: Curve> ByKey<C> for Comb<'_, C> {
     #[inline(always)]
     fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], _: &mut Denominators<L>) -> Forest<L> {
+        let window_bits = terms[0].1.by_key.table.window_bits();
+        debug_assert!(terms.iter().all(|(_, term)| term.by_key.table.window_bits() == window_bits));
         gathered(
             terms.len(),
-            windows_count(KEY_WINDOW_BITS),
+            windows_count(window_bits),
             #[inline(always)]
             |term, row| {
                 let Comb { digits, table } = &terms[term].1.by_key;
@@ -182,6 +184,7 @@ fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
 #[cfg(test)]
 mod tests {
     use super::super::curve::{P256, Secp256k1};
+    use super::super::table::{KEY_WINDOW_BITS, WIDE_WINDOW_BITS};
     use super::*;
     use crate::field::{Field, Modulus, Montgomery};
 
@@ -190,9 +193,9 @@ mod tests {
         let order = C::Order::LIMBS;
         let generator = C::tables().generator(Width::One);
         // The key is G, so a = ±b meets in the last sum.
-        let key =
-            Table::new(Width::One, &C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve"), KEY_WINDOW_BITS);
-        let key = key.expect("no exception");
+        let base = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
+        let [narrow, wide] = [KEY_WINDOW_BITS, WIDE_WINDOW_BITS]
+            .map(|window_bits| Table::new(Width::One, &base, window_bits).expect("no exception"));
         let mut state = Montgomery::<C::Order>::reduced([7; 4]);
         let mut random = || {
             state = state.sqr().add(Montgomery::<C::Order>::ONE);
@@ -209,15 +212,17 @@ mod tests {
                 (a.to_limbs(), b.to_limbs())
             })
             .collect();
-        let point = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
         for count in (1..=20).chain([63, 64]) {
             let scalars = &scalars[count..2 * count];
-            let hot = agreed(scalars, generator, |b| Comb {
-                digits: Digits::new(b, &order, KEY_WINDOW_BITS).expect("not 0"),
-                table: &key,
+            let [hot, busy] = [&narrow, &wide].map(|table| {
+                agreed(scalars, generator, |b| Comb {
+                    digits: Digits::new(b, &order, table.window_bits()).expect("not 0"),
+                    table,
+                })
             });
-            let unseen = agreed(scalars, generator, |b| Product { point, parts: C::parts(b).expect("not 0") });
+            let unseen = agreed(scalars, generator, |b| Product { point: base, parts: C::parts(b).expect("not 0") });
             assert_eq!(hot, unseen, "{count} terms");
+            assert_eq!(hot, busy, "{count} terms, wide windows");
             for (index, sum) in (count..).zip(&hot) {
                 assert_eq!(sum.is_none(), matches!(index % 10, 3 | 7), "term {index}");
             }

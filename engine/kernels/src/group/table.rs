@@ -15,7 +15,9 @@ use crate::field::{Entry, Field};
 
 /// Bits per window of a key's table: 32 windows of 128 entries, 256 KiB.
 pub(crate) const KEY_WINDOW_BITS: usize = 8;
-/// Bits per window of the base point's table: 22 windows of 2048 entries, 2.75 MiB.
+/// Bits per window of a busy key's second table: 22 windows of 2048 entries, 2.75 MiB.
+pub(crate) const WIDE_WINDOW_BITS: usize = 12;
+/// Bits per window of the base point's table: as many.
 pub(crate) const GENERATOR_WINDOW_BITS: usize = 12;
 
 /// Entry i of window j is (2i + 1)·2^(w·j) times the point.
@@ -23,6 +25,11 @@ pub(crate) struct Table<C> {
     window_bits: usize,
     entries: Box<[Entry]>,
     curve: PhantomData<C>,
+}
+
+/// Bytes of a table with windows of so many bits.
+pub(crate) const fn table_bytes(window_bits: usize) -> usize {
+    windows_count(window_bits) * size_of::<Entry>() << (window_bits - 1)
 }
 
 impl<C> PartialEq for Table<C> {
@@ -49,6 +56,11 @@ impl<C: Curve> Table<C> {
         complete.then_some(Self { window_bits, entries, curve: PhantomData })
     }
 
+    pub(crate) fn window_bits(&self) -> usize {
+        self.window_bits
+    }
+
+    /// What it takes in memory; see [`table_bytes`].
     pub(crate) fn bytes(&self) -> usize {
         size_of_val(&*self.entries)
     }

@@ -2,14 +2,14 @@
 //!
 #![doc = include_str!("../../docs/exceptional.md")]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use super::cache::Found;
+use super::cache::{Found, KeyTables};
 use super::curve::{Curve, P256, Secp256k1};
 use super::lift::{Known, points};
 use super::recode::Digits;
 use super::sums::{ByKey, Comb, Term, for_each_sum};
-use super::table::{GENERATOR_WINDOW_BITS, KEY_WINDOW_BITS, Table};
+use super::table::{GENERATOR_WINDOW_BITS, KEY_WINDOW_BITS, Table, WIDE_WINDOW_BITS, table_bytes};
 use super::window::Product;
 use crate::cpu::Width;
 use crate::field::{Field, Limbs, Modulus, Montgomery, add_carry, from_be_bytes, is_below, sub_borrow};
@@ -26,6 +26,11 @@ const fn unseen_jobs_count_min(width: Width) -> usize {
         Width::EightPlain | Width::Eight(_) => 3,
     }
 }
+
+/// Jobs with wide tables that are worth sums of their own beside other jobs. A wide table saves 1.4 µs per job in one lane,
+/// and one sum more costs its divisions again, some 7 µs; in eight lanes both are a fraction of that, but the last vector of
+/// either sum may be all but empty, so there should be several.
+const WIDE_JOBS_COUNT_MIN: usize = 32;
 
 /// See [`crate::verify_ecdsa_secp256k1_vartime`].
 pub(crate) fn verify_ecdsa_secp256k1(width: Width, jobs: &[EcdsaSecp256k1Job], verdicts: &mut [bool]) {
@@ -111,6 +116,19 @@ pub(crate) fn prepare_secp256k1(width: Width, key: &Secp256k1PublicKey) -> bool 
 /// See [`crate::prepare_p256_key`].
 pub(crate) fn prepare_p256(width: Width, key: &P256PublicKey) -> bool {
     prepare::<P256>(width, key.as_sec1(), p256_known(key))
+}
+
+/// See [`crate::widen_busiest_keys`].
+pub(crate) fn widen_busiest(width: Width) -> usize {
+    usize::from(widen::<Secp256k1>(width)) + usize::from(widen::<P256>(width))
+}
+
+fn widen<C: Curve>(width: Width) -> bool {
+    let keys = &C::tables().keys;
+    let Some((key, point)) = keys.busiest(table_bytes(WIDE_WINDOW_BITS)) else {
+        return false;
+    };
+    Table::new(width, &point, WIDE_WINDOW_BITS).is_some_and(|table| keys.insert_wide(&key, table))
 }
 
 fn prepare<C: Curve>(width: Width, key: &[u8], known: Known) -> bool {
@@ -355,13 +373,7 @@ fn judge<J: CombJob>(width: Width, jobs: &[J], verdicts: &mut [bool]) {
         _ => tables.keys.look_up(jobs.iter().map(J::key)),
     };
     let (hot, unseen): (Vec<_>, Vec<_>) = (0..jobs.len()).partition(|&position| found.tables[position].is_some());
-    if !hot.is_empty() {
-        let by_key = |position: usize, b: &Limbs| {
-            let digits = Digits::new(b, &<J::Curve as Curve>::Order::LIMBS, KEY_WINDOW_BITS)?;
-            Some(Comb { digits, table: found.tables[position].as_ref()? })
-        };
-        judge_terms(width, jobs, &hot, by_key, verdicts);
-    }
+    judge_hot(width, jobs, &found.tables, hot, verdicts);
     if unseen.len() >= unseen_jobs_count_min(width) {
         let known: Vec<_> = unseen.iter().map(|&position| jobs[position].known()).collect();
         let mut keys = vec![None; jobs.len()];
@@ -379,6 +391,35 @@ fn judge<J: CombJob>(width: Width, jobs: &[J], verdicts: &mut [bool]) {
     }
     if let Some(position) = found.candidate {
         build_table(width, &jobs[position]);
+    }
+}
+
+/// The jobs at the positions `hot`, whose keys have tables. Those with wide ones are summed apart from the others if they
+/// are many, and with them, by the narrow tables that all have, if they are few.
+fn judge_hot<J: CombJob>(
+    width: Width,
+    jobs: &[J],
+    tables: &[Option<Arc<KeyTables<J::Curve>>>],
+    hot: Vec<usize>,
+    verdicts: &mut [bool],
+) {
+    let wide_of = |position: usize| tables[position].as_ref().and_then(|tables| tables.wide.as_deref());
+    let (mut wide, mut narrow): (Vec<_>, Vec<_>) = hot.into_iter().partition(|&position| wide_of(position).is_some());
+    if !narrow.is_empty() && wide.len() < WIDE_JOBS_COUNT_MIN {
+        narrow.append(&mut wide);
+    }
+    let order = <<J::Curve as Curve>::Order as Modulus>::LIMBS;
+    if !wide.is_empty() {
+        let by_key = |position: usize, b: &Limbs| {
+            Some(Comb { digits: Digits::new(b, &order, WIDE_WINDOW_BITS)?, table: wide_of(position)? })
+        };
+        judge_terms(width, jobs, &wide, by_key, verdicts);
+    }
+    if !narrow.is_empty() {
+        let by_key = |position: usize, b: &Limbs| {
+            Some(Comb { digits: Digits::new(b, &order, KEY_WINDOW_BITS)?, table: &tables[position].as_ref()?.narrow })
+        };
+        judge_terms(width, jobs, &narrow, by_key, verdicts);
     }
 }
 
