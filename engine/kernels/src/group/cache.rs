@@ -386,7 +386,10 @@ mod tests {
         use_often(&cache, 3, BUSY_USES_MIN);
         assert_eq!(busiest(), None, "no turns");
         assert!(!cache.insert_wide(&name(3), wide_table()) && !has_wide(3));
-        use_often(&cache, 3, 4 * BUSY_USES_MIN);
+        use_often(&cache, 1, BUSY_USES_MIN);
+        use_often(&cache, 3, 3 * BUSY_USES_MIN / 2);
+        assert_eq!(busiest(), None, "busier, but not twice as busy");
+        use_often(&cache, 3, 6 * BUSY_USES_MIN);
         assert_eq!(busiest(), Some((name(3).into(), true)));
         assert!(cache.insert_wide(&name(3), wide_table()) && has_wide(3) && !has_wide(1));
         let tables = cache.look_up_one(&name(1)).expect("the narrow table stays");
