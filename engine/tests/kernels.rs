@@ -19,21 +19,44 @@ struct Case<J> {
     what: String,
 }
 
-/// Every case in every lane position and batch size, between cases of other kinds; then all in one batch, rotated so
-/// that duplicates and new neighbours meet.
-fn check<J: Clone>(cases: &[Case<J>], verify: impl Fn(Backend, &[J], &mut [bool])) {
+/// A batch of `size` cases, from `start` in steps of `step`.
+fn judge<J: Clone>(
+    backend: Backend,
+    cases: &[Case<J>],
+    (start, size, step): (usize, usize, usize),
+    verify: &impl Fn(Backend, &[J], &mut [bool]),
+) {
+    let picked: Vec<_> = (0..size).map(|i| &cases[(start + i * step) % cases.len()]).collect();
+    let jobs: Vec<_> = picked.iter().map(|case| case.job.clone()).collect();
+    // The opposite of the right answer stands there before, so that a verdict not written is seen.
+    let mut verdicts: Vec<_> = picked.iter().map(|case| !case.valid).collect();
+    verify(backend, &jobs, &mut verdicts);
+    for (position, (case, verdict)) in picked.iter().zip(&verdicts).enumerate() {
+        let name = backend.name();
+        assert_eq!(*verdict, case.valid, "{name}, batch of {size}, position {position}: {}", case.what);
+    }
+}
+
+/// All cases in one batch, by keys without tables: a call gives a table to one key at most.
+fn check_unseen<J: Clone>(cases: &[Case<J>], verify: &impl Fn(Backend, &[J], &mut [bool])) {
+    for (start, &backend) in Backend::available().iter().enumerate() {
+        judge(backend, cases, (3 * start, cases.len(), 1), verify);
+    }
+}
+
+/// First by keys without tables; then, with tables, every case in every lane position and batch size, between cases of
+/// other kinds, and all in one batch, rotated so that duplicates and new neighbours meet.
+fn check<J: Clone>(
+    cases: &[Case<J>],
+    prepare: impl Fn(Backend, &J) -> bool,
+    verify: impl Fn(Backend, &[J], &mut [bool]),
+) {
+    check_unseen(cases, &verify);
     for &backend in Backend::available() {
-        let run = |start: usize, size: usize, step: usize| {
-            let picked: Vec<_> = (0..size).map(|i| &cases[(start + i * step) % cases.len()]).collect();
-            let jobs: Vec<_> = picked.iter().map(|case| case.job.clone()).collect();
-            // The opposite of the right answer stands there before, so that a verdict not written is seen.
-            let mut verdicts: Vec<_> = picked.iter().map(|case| !case.valid).collect();
-            verify(backend, &jobs, &mut verdicts);
-            for (position, (case, verdict)) in picked.iter().zip(&verdicts).enumerate() {
-                let name = backend.name();
-                assert_eq!(*verdict, case.valid, "{name}, batch of {size}, position {position}: {}", case.what);
-            }
-        };
+        for case in cases {
+            prepare(backend, &case.job);
+        }
+        let run = |start: usize, size: usize, step: usize| judge(backend, cases, (start, size, step), &verify);
         for start in 0..cases.len() {
             run(start, 1, 1);
         }
@@ -158,6 +181,24 @@ macro_rules! curve_cases {
                 solved
             }
 
+            /// u2 = 2·(d1 + d2·λ), d1 and d2 odd digits: its recoding is long, and for some of them the last step of Horner's
+            /// rule adds the point that it has.
+            pub fn last_steps(rng: &mut Rng) -> Solved {
+                let lambda = "5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72";
+                let lambda = scalar(&hex::decode(lambda).expect("hex").try_into().expect("32 bytes"));
+                let digits = (1_u64..32).step_by(2).flat_map(|d| [Scalar::from(d), -Scalar::from(d)]);
+                let mut solved = Vec::new();
+                for (i, d1) in digits.clone().enumerate() {
+                    for (j, d2) in std::iter::once(Scalar::ZERO).chain(digits.clone()).enumerate() {
+                        let u2 = (d1 + d2 * lambda) * Scalar::from(2_u64);
+                        let (key, u1) = (random(rng), random(rng));
+                        let (numbers, valid) = solve(rng, key, u1, u2);
+                        solved.push((numbers, valid, format!("u2 = 2·(d1 + d2·λ), digits {i} and {j}")));
+                    }
+                }
+                solved
+            }
+
             fn num_order() -> num_bigint::BigUint {
                 num_bigint::BigUint::from_bytes_be(&$order)
             }
@@ -243,9 +284,6 @@ fn secp256k1_cases(solved: on_secp256k1::Solved) -> Vec<Case<EcdsaSecp256k1Job>>
     let case = |((key, msg_hash, r, s), valid, what): (on_secp256k1::Numbers, bool, String)| {
         let key: [u8; 33] = key.try_into().expect("compressed");
         let public_key = Secp256k1PublicKey::from_compressed(&key).expect("a derived key is a key");
-        for &backend in Backend::available() {
-            assay_kernels::prepare_secp256k1_key(backend, &public_key);
-        }
         Case { job: EcdsaSecp256k1Job { public_key, msg_hash, r, s }, valid, what }
     };
     solved.into_iter().map(case).collect()
@@ -254,11 +292,7 @@ fn secp256k1_cases(solved: on_secp256k1::Solved) -> Vec<Case<EcdsaSecp256k1Job>>
 /// The keys, each once, so that jobs can borrow them.
 fn p256_keys(solved: &on_p256::Solved) -> Vec<P256PublicKey> {
     let parse = |key: &Vec<u8>| P256PublicKey::from_sec1(key).expect("a derived key is a key");
-    let keys: Vec<_> = solved.iter().map(|((key, ..), ..)| parse(key)).collect();
-    for (key, &backend) in keys.iter().flat_map(|key| Backend::available().iter().map(move |backend| (key, backend))) {
-        assay_kernels::prepare_p256_key(backend, key);
-    }
-    keys
+    solved.iter().map(|((key, ..), ..)| parse(key)).collect()
 }
 
 fn p256_cases(solved: on_p256::Solved, keys: &[P256PublicKey]) -> Vec<Case<EcdsaP256Job<'_>>> {
@@ -271,14 +305,20 @@ fn p256_cases(solved: on_p256::Solved, keys: &[P256PublicKey]) -> Vec<Case<Ecdsa
 }
 
 fn check_secp256k1(solved: on_secp256k1::Solved) {
-    check(&secp256k1_cases(solved), assay_kernels::verify_ecdsa_secp256k1_vartime);
+    check(
+        &secp256k1_cases(solved),
+        |backend, job| assay_kernels::prepare_secp256k1_key(backend, &job.public_key),
+        assay_kernels::verify_ecdsa_secp256k1_vartime,
+    );
 }
 
 fn check_p256(solved: on_p256::Solved) {
     let keys = p256_keys(&solved);
-    check(&p256_cases(solved, &keys), |backend, jobs, verdicts| {
-        assay_kernels::verify_ecdsa_p256_vartime(backend, jobs, verdicts);
-    });
+    check(
+        &p256_cases(solved, &keys),
+        |backend, job| assay_kernels::prepare_p256_key(backend, job.public_key),
+        |backend, jobs, verdicts| assay_kernels::verify_ecdsa_p256_vartime(backend, jobs, verdicts),
+    );
 }
 
 #[test]
@@ -289,6 +329,22 @@ fn secp256k1_scalars_that_vanish_meet_or_wrap() {
 #[test]
 fn p256_scalars_that_vanish_meet_or_wrap() {
     check_p256(on_p256::solved(&mut Rng::from_env("p256_scalars")));
+}
+
+/// In one batch: no key is seen a second time, so none has a table.
+#[test]
+fn secp256k1_last_steps_that_meet() {
+    let cases = secp256k1_cases(on_secp256k1::last_steps(&mut Rng::from_env("secp256k1_last_steps")));
+    check_unseen(&cases, &assay_kernels::verify_ecdsa_secp256k1_vartime);
+}
+
+#[test]
+fn p256_last_steps_that_meet() {
+    let solved = on_p256::last_steps(&mut Rng::from_env("p256_last_steps"));
+    let keys = p256_keys(&solved);
+    check_unseen(&p256_cases(solved, &keys), &|backend, jobs: &[EcdsaP256Job<'_>], verdicts: &mut [bool]| {
+        assay_kernels::verify_ecdsa_p256_vartime(backend, jobs, verdicts);
+    });
 }
 
 #[test]
@@ -335,12 +391,6 @@ fn bip340_beside_every_kind_of_neighbour() {
             _ => {}
         }
         let x = keypair.x_only_public_key().0.to_byte_array();
-        let mut even = [0x02; 33];
-        even[1..].copy_from_slice(&x);
-        let point = Secp256k1PublicKey::from_compressed(&even).expect("a derived key is a key");
-        for &backend in Backend::available() {
-            assay_kernels::prepare_secp256k1_key(backend, &point);
-        }
         owned.push((XOnlyPublicKey::from_bytes(&x).expect("a derived key is a key"), message, signature, index % 10));
     }
     let cases: Vec<_> = owned
@@ -353,7 +403,13 @@ fn bip340_beside_every_kind_of_neighbour() {
             Case { job, valid: verdict[0], what: format!("kind {kind}") }
         })
         .collect();
-    check(&cases, |backend, jobs, verdicts| assay_kernels::verify_bip340_vartime(backend, jobs, verdicts));
+    let prepare = |backend, job: &Bip340Job<'_>| {
+        let mut even = [0x02; 33];
+        even[1..].copy_from_slice(&job.public_key.to_bytes());
+        let point = Secp256k1PublicKey::from_compressed(&even).expect("a derived key is a key");
+        assay_kernels::prepare_secp256k1_key(backend, &point)
+    };
+    check(&cases, prepare, |backend, jobs, verdicts| assay_kernels::verify_bip340_vartime(backend, jobs, verdicts));
 }
 
 /// A key without a table gets one by being used, and the verdicts before, at and after that moment are the same.
