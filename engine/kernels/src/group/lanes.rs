@@ -46,7 +46,7 @@ pub(crate) trait Lanes: Copy {
     fn mul(self, other: Self) -> Self;
     fn sqr(self) -> Self;
     fn sub(self, other: Self) -> Self;
-    /// What a product takes: numbers that need not be reduced, up to 6p, or 4p where the other is as large.
+    /// What a product takes: numbers that need not be reduced: up to 8p beside a reduced one, up to 4p beside such another.
     fn factor(self) -> Self::Factor;
     /// self − other.
     fn minus(self, other: Self) -> Self::Factor;

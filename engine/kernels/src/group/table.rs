@@ -29,7 +29,7 @@ pub(crate) struct Table<C> {
 
 /// Bytes of a table with windows of so many bits.
 pub(crate) const fn table_bytes(window_bits: usize) -> usize {
-    windows_count(window_bits) * size_of::<Entry>() << (window_bits - 1)
+    (windows_count(window_bits) * size_of::<Entry>()) << (window_bits - 1)
 }
 
 impl<C> PartialEq for Table<C> {
