@@ -15,7 +15,19 @@ pub(super) struct Jacobian<L> {
 impl<L: Lanes> Jacobian<L> {
     #[inline(always)]
     pub(super) fn new((x, y): (L, L)) -> Self {
-        Self { x, y, z: L::one() }
+        Self::with_z((x, y), L::one())
+    }
+
+    /// (x/z², y/z³).
+    #[inline(always)]
+    pub(super) fn with_z((x, y): (L, L), z: L) -> Self {
+        Self { x, y, z }
+    }
+
+    /// x, y and z.
+    #[inline(always)]
+    pub(super) fn coordinates(self) -> [L; 3] {
+        [self.x, self.y, self.z]
     }
 
     /// 2·self. ∞ stays ∞; y is never 0 on a curve of odd order.

@@ -3,9 +3,10 @@
 use std::marker::PhantomData;
 
 use super::curve::Curve;
-use super::lanes::{Lanes, Single};
+use super::jacobian::{Jacobian, affine};
+use super::lanes::{Lanes, Single, push_reserved};
 use super::recode::windows_count;
-use super::tree::{Steps, add};
+use super::tree::{Denominators, Steps, add, subtract};
 #[cfg(target_arch = "x86_64")]
 use crate::avx512::Ifma;
 #[cfg(target_arch = "x86_64")]
@@ -42,16 +43,11 @@ impl<C: Curve> Table<C> {
     /// Builds the table of a point on the curve; `None` if a sum met equal or opposite points, which multiples of a
     /// point of prime order this small never do.
     pub(crate) fn new(width: Width, point: &Entry, window_bits: usize) -> Option<Self> {
-        let powers = doublings::<C>(point, window_bits * windows_count(window_bits));
-        let half = 1 << (window_bits - 1);
-        let mut entries = vec![*point; windows_count(window_bits) * half].into_boxed_slice();
-        for (window, entries) in entries.chunks_exact_mut(half).enumerate() {
-            entries[0] = powers[window * window_bits];
-        }
+        let mut entries = vec![*point; windows_count(window_bits) << (window_bits - 1)].into_boxed_slice();
         let complete = match width {
             #[cfg(target_arch = "x86_64")]
-            Width::Eight(witness) => fill_avx512::<C>(witness, &mut entries, &powers, window_bits),
-            _ => fill::<Single<C::Field>>(&mut entries, &powers, window_bits),
+            Width::Eight(witness) => build_avx512::<C>(witness, &mut entries, point, window_bits),
+            _ => build::<C, Single<C::Field>>(&mut entries, point, window_bits),
         };
         complete.then_some(Self { window_bits, entries, curve: PhantomData })
     }
@@ -72,96 +68,118 @@ impl<C: Curve> Table<C> {
     }
 }
 
-/// point, 2·point, 4·point, … `count` of them, in Jacobian coordinates with one inversion at the end.
-fn doublings<C: Curve>(point: &Entry, count: usize) -> Vec<Entry> {
-    let field = C::Field::from_stored;
-    let a = C::Field::from_limbs(C::EQUATION.0).expect("a coefficient is below p");
-    let (mut x, mut y, mut z) = (field(point.x), field(point.y), C::Field::ONE);
-    let mut jacobian = Vec::with_capacity(count);
-    for _ in 0..count {
-        jacobian.push((x, y, z));
-        // The textbook tangent, m = 3x² + a·z⁴; y is never 0 on a curve of odd order.
-        let y_squared = y.sqr();
-        let s = x.mul(y_squared);
-        let s = s.add(s);
-        let s = s.add(s);
-        let x_squared = x.sqr();
-        let m = x_squared.add(x_squared).add(x_squared);
-        let m = if a.is_zero() { m } else { m.add(z.sqr().sqr().mul(a)) };
-        let y_fourth = y_squared.sqr();
-        let y_fourth = y_fourth.add(y_fourth);
-        let y_fourth = y_fourth.add(y_fourth);
-        z = y.mul(z);
-        z = z.add(z);
-        x = m.sqr().sub(s).sub(s);
-        y = m.mul(s.sub(x)).sub(y_fourth.add(y_fourth));
-    }
-    let mut products = Vec::with_capacity(count);
-    let mut product = C::Field::ONE;
-    for (_, _, z) in &jacobian {
-        products.push(product);
-        product = product.mul(*z);
-    }
-    let mut inverse = product.inverse_vartime();
-    let mut affine = vec![*point; count];
-    for ((affine, (x, y, z)), before) in affine.iter_mut().zip(jacobian).zip(products).rev() {
-        let z_inverse = inverse.mul(before);
-        inverse = inverse.mul(z);
-        let squared = z_inverse.sqr();
-        *affine = Entry { x: x.mul(squared).stored(), y: y.mul(squared).mul(z_inverse).stored() };
-    }
-    affine
-}
-
-/// [`fill`] in eight lanes, a function of its own like `sums_avx512`.
+/// [`build`] in eight lanes, a function of its own like `sums_avx512`.
 #[cfg(target_arch = "x86_64")]
 #[inline(never)]
-fn fill_avx512<C: Curve>(_: Avx512Ifma, entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {
+fn build_avx512<C: Curve>(_: Avx512Ifma, entries: &mut [Entry], point: &Entry, window_bits: usize) -> bool {
     #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512ifma,avx512vbmi2")]
-    fn enabled<C: Curve>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {
-        fill::<C::Eight<Ifma>>(entries, powers, window_bits)
+    fn enabled<C: Curve>(entries: &mut [Entry], point: &Entry, window_bits: usize) -> bool {
+        build::<C, C::Eight<Ifma>>(entries, point, window_bits)
     }
     // SAFETY: the witness comes only from `cpu::detect`, so this CPU has every feature enabled above.
-    unsafe { enabled::<C>(entries, powers, window_bits) }
+    unsafe { enabled::<C>(entries, point, window_bits) }
 }
 
-/// Fills every window from its first entry: entries 0..m plus 2m times the window's base, one of the `powers`, are
-/// entries m..2m. All windows share the inversion of each of these doublings. False if two x were equal.
+/// Fills the table of a point. False if equal or opposite points met.
+#[inline(always)]
+fn build<C: Curve, L: Lanes>(entries: &mut [Entry], point: &Entry, window_bits: usize) -> bool {
+    // The last window's largest entry is 2^window_bits times its first, less one.
+    let powers = doublings::<C, L>(point, window_bits * windows_count(window_bits) + 1);
+    fill::<L>(entries, &powers, window_bits)
+}
+
+/// point, 2·point, 4·point, … `count` of them. Each waits for the one before, so one lane doubles; the division that makes
+/// them affine is shared, and what it takes is done in all lanes.
+#[inline(always)]
+fn doublings<C: Curve, L: Lanes>(point: &Entry, count: usize) -> Vec<Entry> {
+    let mut double = Jacobian::<Single<C::Field>>::new(Single::load(|_| point));
+    // x and y beside z and z.
+    let mut jacobian = Vec::with_capacity(count);
+    for _ in 0..count {
+        let [x, y, z] = double.coordinates().map(|Single(coordinate)| coordinate.stored());
+        push_reserved(&mut jacobian, [Entry { x, y }, Entry { x: z, y: z }]);
+        double = double.double::<C>();
+    }
+    let mut vectors = Vec::with_capacity(count.div_ceil(L::COUNT));
+    for points in jacobian.chunks(L::COUNT) {
+        // Idle lanes repeat the last point.
+        let at = |lane: usize| &points[lane.min(points.len() - 1)];
+        let (xy, (z, _)) = (L::load(|lane| &at(lane)[0]), L::load(|lane| &at(lane)[1]));
+        push_reserved(&mut vectors, Jacobian::with_z(xy, z));
+    }
+    // No z is 0: the order is an odd prime, so no power of 2 takes the point to ∞.
+    let forest = affine(vectors, &mut Denominators::new(count.div_ceil(L::COUNT)));
+    let mut powers = vec![*point; count];
+    for (vector, powers) in powers.chunks_mut(L::COUNT).enumerate() {
+        let (x, y) = forest.sum(vector);
+        let (x, y) = (x.stored(), y.stored());
+        for (power, (x, y)) in powers.iter_mut().zip(x.as_ref().iter().zip(y.as_ref())) {
+            *power = Entry { x: *x, y: *y };
+        }
+    }
+    powers
+}
+
+/// Fills every window from its base B, one of the `powers`, in rounds: the m known entries, B to (2m − 1)·B, are added to
+/// and subtracted from 4m·B, which share a denominator, and subtracted from 8m·B: that makes 4m of them. Where that would
+/// be too many, the first round subtracts from 4m·B only. All windows share the inversion of each round.
 #[inline(always)]
 fn fill<L: Lanes>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -> bool {
     let half = 1 << (window_bits - 1);
     let windows_count = entries.len() / half;
+    for (entries, powers) in entries.chunks_exact_mut(half).zip(powers.chunks(window_bits)) {
+        entries[0] = powers[0];
+    }
     let mut steps = Steps::<L>::new(windows_count.div_ceil(L::COUNT) * half / 2);
     // Lane i belongs to window first + i; idle lanes repeat the last window, and what they find is not kept.
     let window = |first: usize, lane: usize| (first + lane).min(windows_count - 1);
     let mut exceptional = 0;
-    for doubling in 0..window_bits - 1 {
-        let known = 1 << doubling;
+    let mut known = 1;
+    while known < half {
+        let doubles = (half / known).trailing_zeros() % 2 == 1;
+        // 2·centre·B lies between the entries centre − 1 and centre.
+        let centres = if doubles { &[2 * known][..] } else { &[2 * known, 4 * known] };
         // Only references are computed in closures: a vector operation there would lack the features of its caller.
-        let power = |first, lane| &powers[window(first, lane) * window_bits + doubling + 1];
+        let power = |centre: usize, first, lane| {
+            &powers[window(first, lane) * window_bits + centre.trailing_zeros() as usize + 1]
+        };
         steps.restart();
-        for first in (0..windows_count).step_by(L::COUNT) {
-            let (step_x, _) = L::load(|lane| power(first, lane));
-            for index in 0..known {
-                let (x, _) = L::load(|lane| &entries[window(first, lane) * half + index]);
-                exceptional |= steps.push(step_x.sub(x));
-            }
-        }
-        steps.invert();
-        for first in (0..windows_count).step_by(L::COUNT).rev() {
-            let step = L::load(|lane| power(first, lane));
-            for index in (0..known).rev() {
-                let point = L::load(|lane| &entries[window(first, lane) * half + index]);
-                let (x, y) = add(point, step, steps.pop());
-                let (x, y) = (x.stored(), y.stored());
-                let lanes = x.as_ref().iter().zip(y.as_ref()).take(windows_count - first).enumerate();
-                for (lane, (x, y)) in lanes {
-                    entries[(first + lane) * half + known + index] = Entry { x: *x, y: *y };
+        for &centre in centres {
+            for first in (0..windows_count).step_by(L::COUNT) {
+                let (middle_x, _) = L::load(|lane| power(centre, first, lane));
+                for index in 0..known {
+                    let (x, _) = L::load(|lane| &entries[window(first, lane) * half + index]);
+                    exceptional |= steps.push(x.sub(middle_x));
                 }
             }
         }
+        steps.invert();
+        for &centre in centres.iter().rev() {
+            for first in (0..windows_count).step_by(L::COUNT).rev() {
+                let middle = L::load(|lane| power(centre, first, lane));
+                for index in (0..known).rev() {
+                    let point = L::load(|lane| &entries[window(first, lane) * half + index]);
+                    let inverse = steps.pop();
+                    let rows = &mut entries[first * half..];
+                    store(rows, half, centre - 1 - index, subtract(middle, point, inverse));
+                    if !doubles && centre == 2 * known {
+                        store(rows, half, centre + index, add(middle, point, inverse));
+                    }
+                }
+            }
+        }
+        known *= if doubles { 2 } else { 4 };
     }
     exceptional == 0
+}
+
+/// Writes one entry of as many windows as there are lanes, or windows.
+#[inline(always)]
+fn store<L: Lanes>(windows: &mut [Entry], half: usize, index: usize, (x, y): (L, L)) {
+    let (x, y) = (x.stored(), y.stored());
+    for (window, (x, y)) in windows.chunks_exact_mut(half).zip(x.as_ref().iter().zip(y.as_ref())) {
+        window[index] = Entry { x: *x, y: *y };
+    }
 }
 
 #[cfg(test)]
@@ -176,7 +194,7 @@ mod tests {
         for window_bits in [2, 5, 8] {
             let table = Table::<C>::new(Width::One, &base, window_bits).expect("no exception");
             let half = 1 << (window_bits - 1);
-            let powers = doublings::<C>(&base, window_bits * windows_count(window_bits));
+            let powers = doublings::<C, Single<C::Field>>(&base, window_bits * windows_count(window_bits));
             for (window, entries) in table.entries.chunks_exact(half).enumerate() {
                 let single = |entry| Single::<C::Field>::load(|_| entry);
                 let (first, double) = (powers[window * window_bits], powers[window * window_bits + 1]);
@@ -188,10 +206,7 @@ mod tests {
                 }
             }
             let mut entries = vec![base; table.entries.len()];
-            for (entries, known) in entries.chunks_exact_mut(half).zip(table.entries.chunks_exact(half)) {
-                entries[0] = known[0];
-            }
-            assert!(fill::<C::Eight<Plain>>(&mut entries, &powers, window_bits));
+            assert!(build::<C, C::Eight<Plain>>(&mut entries, &base, window_bits));
             assert!(*entries == *table.entries, "eight lanes, {window_bits} bits");
             if let Some(witness) = crate::cpu::detect().avx512_ifma {
                 let wide = Table::<C>::new(Width::Eight(witness), &base, window_bits).expect("no exception");
@@ -211,9 +226,9 @@ mod tests {
     fn equal_points_give_no_table() {
         fn refused<C: Curve>() {
             let base = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
-            let (mut powers, window_bits) = (doublings::<C>(&base, 4), 2);
-            powers[1] = powers[0];
-            let mut entries = [powers[0], base, powers[2], base];
+            let (mut powers, window_bits) = (doublings::<C, Single<C::Field>>(&base, 5), 2);
+            powers[4] = powers[2];
+            let mut entries = [base; 4];
             assert!(!fill::<Single<C::Field>>(&mut entries, &powers, window_bits));
             assert!(!fill::<C::Eight<Plain>>(&mut entries, &powers, window_bits));
         }

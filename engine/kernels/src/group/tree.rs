@@ -37,6 +37,15 @@ pub(super) fn add<L: Lanes>((x1, y1): (L, L), (x2, y2): (L, L), inverse: L) -> (
     (x3, L::reduce_minus(L::product(slope.factor(), x1.minus(x3)), [(1, y1)]))
 }
 
+/// The first point minus the second, given 1/(x2 − x1) as for their sum: −y2 in its formulas, with the sign of the slope
+/// moved to where it costs nothing.
+#[inline(always)]
+pub(super) fn subtract<L: Lanes>((x1, y1): (L, L), (x2, y2): (L, L), inverse: L) -> (L, L) {
+    let slope = L::reduce(L::product(y2.plus(y1), inverse.factor()));
+    let x3 = L::reduce_minus(L::square(slope.factor()), [(1, x1), (1, x2)]);
+    (x3, L::reduce_minus(L::product(slope.factor(), x3.minus(x1)), [(1, y1)]))
+}
+
 impl<L: Lanes> Forest<L> {
     pub(crate) fn new(rows_count: usize, vectors_count: usize) -> Self {
         debug_assert!(rows_count > 0 && vectors_count > 0);
