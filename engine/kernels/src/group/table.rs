@@ -9,6 +9,7 @@ use super::recode::windows_count;
 use super::tree::{Denominators, Steps, add, subtract};
 #[cfg(target_arch = "x86_64")]
 use crate::avx512::Ifma;
+use crate::avx512::Plain;
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::Avx512Ifma;
 use crate::cpu::Width;
@@ -47,6 +48,7 @@ impl<C: Curve> Table<C> {
         let complete = match width {
             #[cfg(target_arch = "x86_64")]
             Width::Eight(witness) => build_avx512::<C>(witness, &mut entries, point, window_bits),
+            Width::EightPlain => build::<C, C::Eight<Plain>>(&mut entries, point, window_bits),
             _ => build::<C, Single<C::Field>>(&mut entries, point, window_bits),
         };
         complete.then_some(Self { window_bits, entries, curve: PhantomData })
@@ -186,7 +188,6 @@ fn store<L: Lanes>(windows: &mut [Entry], half: usize, index: usize, (x, y): (L,
 mod tests {
     use super::super::curve::{P256, Secp256k1};
     use super::*;
-    use crate::avx512::Plain;
 
     /// Entries are what they say, by additions of one point after the other, and the same in eight lanes.
     fn check<C: Curve>() {
@@ -205,9 +206,8 @@ mod tests {
                     assert_eq!(pair[1], Entry { x: x.stored()[0], y: y.stored()[0] }, "window {window}");
                 }
             }
-            let mut entries = vec![base; table.entries.len()];
-            assert!(build::<C, C::Eight<Plain>>(&mut entries, &base, window_bits));
-            assert!(*entries == *table.entries, "eight lanes, {window_bits} bits");
+            let wide = Table::<C>::new(Width::EightPlain, &base, window_bits).expect("no exception");
+            assert!(wide.entries == table.entries, "eight lanes, {window_bits} bits");
             if let Some(witness) = crate::cpu::detect().avx512_ifma {
                 let wide = Table::<C>::new(Width::Eight(witness), &base, window_bits).expect("no exception");
                 assert!(wide.entries == table.entries, "the instructions, {window_bits} bits");

@@ -41,7 +41,7 @@ pub(crate) fn trial(width: Width, now: impl Fn() -> u64) -> Trial {
 
 /// [`Trial::time_ratio`] on one curve; `None` if anything was not equal.
 fn try_curve<C: Curve>(width: Width, now: &impl Fn() -> u64) -> Option<f64> {
-    let known: Vec<_> = (1..=LIFTED_COUNT).map(|x| Known::X { x: [x, 0, 0, 0], y_is_odd: x % 3 == 0 }).collect();
+    let known = known();
     let lifted = points::<C>(Width::One, &known);
     if points::<C>(width, &known) != lifted {
         return None;
@@ -69,6 +69,11 @@ fn try_curve<C: Curve>(width: Width, now: &impl Fn() -> u64) -> Option<f64> {
         worst = worst.max(try_sums::<C, _>(width, &terms::<C, _>(&scalars, unseen)?, now)?);
     }
     Some(worst)
+}
+
+/// Points to lift.
+fn known() -> Vec<Known> {
+    (1..=LIFTED_COUNT).map(|x| Known::X { x: [x, 0, 0, 0], y_is_odd: x % 3 == 0 }).collect()
 }
 
 /// Time of these sums in parts of one lane's; `None` if they are others.
@@ -167,22 +172,40 @@ mod tests {
         assert_eq!(looks.get(), 8 * 16);
     }
 
-    /// Wherever a product is wrong, in either curve, in points, tables or sums, the lanes do not pass.
+    /// Products that `work` takes in eight lanes.
+    fn products_count<T>(work: impl FnOnce() -> T) -> u64 {
+        fault::at_product(u64::MAX - 1);
+        work();
+        fault::products_since(u64::MAX - 1)
+    }
+
+    fn is_noticed(product: u64) -> bool {
+        fault::at_product(product);
+        let noticed = !trial(Width::EightPlain, even_clock()).is_right;
+        assert!(!fault::is_pending(), "the product was computed");
+        noticed
+    }
+
+    /// Wherever a product is wrong, in either curve, the lanes do not pass.
     #[test]
     fn one_wrong_product_is_noticed() {
-        let products_count = {
-            fault::at_product(u64::MAX - 1);
-            assert!(trial(Width::EightPlain, even_clock()).is_right);
-            fault::products_since(u64::MAX - 1)
-        };
-        let mut noticed = 0;
-        for part in 0..PARTS_COUNT {
-            fault::at_product(products_count / PARTS_COUNT * part + part);
-            noticed += u64::from(!trial(Width::EightPlain, even_clock()).is_right);
-            assert!(!fault::is_pending(), "the product was computed");
-        }
+        let products_count = products_count(|| assert!(trial(Width::EightPlain, even_clock()).is_right));
+        let parts = (0..PARTS_COUNT).map(|part| products_count / PARTS_COUNT * part + part);
+        let noticed = parts.filter(|&product| is_noticed(product)).count() as u64;
         // A root that does not exist is not found by a wrong computation either.
         assert!(noticed >= PARTS_COUNT - 1, "{noticed} of {PARTS_COUNT}");
+    }
+
+    /// A table takes few of the products, and the sums would read one lane's.
+    #[test]
+    fn one_wrong_product_in_a_table_is_noticed() {
+        let base = Secp256k1::point(Secp256k1::GENERATOR.0, Secp256k1::GENERATOR.1).expect("on the curve");
+        let before = products_count(|| points::<Secp256k1>(Width::EightPlain, &known()));
+        let products_count = products_count(|| Table::<Secp256k1>::new(Width::EightPlain, &base, KEY_WINDOW_BITS));
+        assert!(products_count > 10_000);
+        for part in 0..PARTS_COUNT {
+            assert!(is_noticed(before + products_count / PARTS_COUNT * part + part), "part {part}");
+        }
     }
 
     const PARTS_COUNT: u64 = 24;
