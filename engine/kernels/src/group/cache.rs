@@ -1,6 +1,6 @@
 //! Tables of keys seen often, bounded in bytes.
 //!
-//! A table costs 256 KiB and about 1 ms, as much as 25 verifications by libsecp256k1 or 13 by AWS-LC, and whoever
+//! A table costs 256 KiB and, in one lane, as much time as 18 verifications by libsecp256k1 or 12 by AWS-LC, and whoever
 //! sends signatures chooses the keys. So a key has to be seen [`SIGHTS_MIN`] times before it gets one, at most one
 //! table is built per call, and a full cache gives up only tables that earn less than the newcomer has shown. Tables
 //! are trusted: they are built from points that satisfy the curve's equation and never change.
