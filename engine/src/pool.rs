@@ -13,7 +13,7 @@ use rayon::slice::{ParallelSlice, ParallelSliceMut};
 use crate::error::{Unavailable, Verdict};
 use crate::job::Job;
 use crate::limits::{POOL_JOBS_MAX, POOL_THREADS_MAX};
-use crate::verify::{judge, judge_guarded};
+use crate::verify::{guarded, judge};
 
 type Judge = fn(Backend, &[Job], &mut [Verdict]);
 
@@ -107,7 +107,7 @@ fn judge_split(backend: Backend, judge: Judge, jobs: &[Job]) -> Vec<Verdict> {
     let mut verdicts = vec![Verdict::Internal; jobs.len()];
     let piece = backend.batch_jobs_count();
     jobs.par_chunks(piece).zip(verdicts.par_chunks_mut(piece)).for_each(|(jobs, verdicts)| {
-        judge_guarded(jobs, verdicts, |jobs, verdicts| {
+        guarded(jobs, verdicts, Verdict::Internal, |jobs, verdicts| {
             judge(backend, jobs, verdicts);
         });
     });

@@ -7,6 +7,7 @@ use assay_kernels::job::RecoverSecp256k1Job;
 pub use assay_kernels::key::Secp256k1PublicKey;
 
 use crate::limits::BATCH_JOBS_MAX;
+use crate::verify::guarded;
 
 /// An ECDSA signature over secp256k1 and what it signs.
 #[derive(Clone, Copy)]
@@ -31,7 +32,7 @@ pub fn recover_now_with(backend: Backend, signatures: &[Recoverable]) -> Vec<Opt
     let mut keys = vec![None; signatures.len()];
     for (signatures, keys) in signatures.chunks(BATCH_JOBS_MAX).zip(keys.chunks_mut(BATCH_JOBS_MAX)) {
         let jobs: Vec<_> = signatures.iter().map(job).collect();
-        assay_kernels::recover_secp256k1_vartime(backend, &jobs, keys);
+        guarded(&jobs, keys, None, |jobs, keys| assay_kernels::recover_secp256k1_vartime(backend, jobs, keys));
     }
     keys
 }

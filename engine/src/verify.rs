@@ -18,21 +18,19 @@ pub fn verify_now(jobs: &[Job], out: &mut Vec<Verdict>) {
 pub fn verify_now_with(backend: Backend, jobs: &[Job], out: &mut Vec<Verdict>) {
     out.clear();
     out.resize(jobs.len(), Verdict::Internal);
-    judge_guarded(jobs, out, |jobs, verdicts| judge(backend, jobs, verdicts));
+    guarded(jobs, out, Verdict::Internal, |jobs, verdicts| judge(backend, jobs, verdicts));
 }
 
-/// Runs `judge`, and if it panics runs it again for each job alone, so that only the culprit is
-/// [`Verdict::Internal`].
-pub(crate) fn judge_guarded(jobs: &[Job], verdicts: &mut [Verdict], judge: impl Fn(&[Job], &mut [Verdict])) {
-    // Unwind safety: after a panic every verdict the closure may have touched is written again.
-    let run = |jobs: &[Job], verdicts: &mut [Verdict]| catch_unwind(AssertUnwindSafe(|| judge(jobs, verdicts))).is_ok();
-    if run(jobs, verdicts) {
+/// Runs `answer`, and if it panics runs it again for each job alone, so that only the culprit's answer is `of_a_panic`.
+pub(crate) fn guarded<J, A: Copy>(jobs: &[J], answers: &mut [A], of_a_panic: A, answer: impl Fn(&[J], &mut [A])) {
+    // Unwind safety: after a panic every answer the closure may have touched is written again.
+    let run = |jobs: &[J], answers: &mut [A]| catch_unwind(AssertUnwindSafe(|| answer(jobs, answers))).is_ok();
+    if run(jobs, answers) {
         return;
     }
-    for (job, verdict) in jobs.iter().zip(verdicts) {
-        let alone = std::slice::from_ref(job);
-        if !run(alone, std::slice::from_mut(verdict)) {
-            *verdict = Verdict::Internal;
+    for (job, own) in jobs.iter().zip(answers) {
+        if !run(std::slice::from_ref(job), std::slice::from_mut(own)) {
+            *own = of_a_panic;
         }
     }
 }
