@@ -108,7 +108,10 @@ record: setup ## HTTP throughput and latency beside a no-op handler; writes benc
 	cargo build --release --locked $(FULL) --bins --examples
 	"$(RELEASE_DIR)/record" $(ARGS)
 
-lint: fmt-check clippy deny ## formatting, clippy with warnings as errors, licences and sources
+lint: fmt-check mutations-check clippy deny ## formatting, clippy with warnings as errors, licences and sources
+
+mutations-check:
+	@scripts/mutations.py --check
 
 fmt-check:
 	cargo fmt --all --check
