@@ -58,9 +58,10 @@ pub fn prepare_p256_key(backend: Backend, public_key: &P256PublicKey) -> bool {
     backend.width().is_some_and(|width| group::prepare_p256(width, public_key))
 }
 
-/// Gives the key of each curve that was used most since the last call a second table, which makes its signatures an eighth
-/// to a sixth cheaper, if it was used thousands of times and there is room (see [`limits::WIDE_TABLES_BYTES_MAX`]). Returns how many
-/// were built. One takes some ten milliseconds, so this is for a thread that nobody waits for, once a second.
+/// Gives the busiest key of each curve a second table, which makes its signatures an eighth to a sixth cheaper, if it was used
+/// thousands of times lately and there is room (see [`limits::WIDE_TABLES_BYTES_MAX`]). Uses since the last call count in
+/// full, those before it half, those before that a quarter, and so on. Returns how many were built. One takes some ten
+/// milliseconds, so this is for a thread that nobody waits for, once a second.
 pub fn widen_busiest_keys(backend: Backend) -> usize {
     backend.width().map_or(0, group::widen_busiest)
 }

@@ -175,8 +175,9 @@ mod ifma {
 
     use super::{LaneMask, Task, Words};
 
-    /// One 512-bit register. Private field: only the functions of [`Words`] make one, and whoever names this type as
-    /// a type argument does it behind `cpu::Avx512Ifma` (see `group::verify`).
+    /// One 512-bit register. Private field: only the functions of [`Words`] make one. This type is named as a type argument
+    /// in three functions, `sums_avx512`, `build_avx512` and `roots_avx512` in `group`, which take the CPU's witness
+    /// `cpu::Avx512Ifma`; a fourth has to as well.
     #[derive(Clone, Copy)]
     pub(crate) struct Ifma(__m512i);
 
@@ -185,7 +186,7 @@ mod ifma {
         ($name:ident($($argument:ident),*) $intrinsic:expr) => {
             #[inline(always)]
             fn $name(self, $($argument: Self),*) -> Self {
-                // SAFETY: `Ifma` is reached only through `group::verify::sums_avx512`, which takes the CPU's witness.
+                // SAFETY: whoever names `Ifma` holds the CPU's witness, so the instruction exists.
                 Self(unsafe { $intrinsic(self.0, $($argument.0),*) })
             }
         };
@@ -201,7 +202,7 @@ mod ifma {
             fn enabled<T: Task>(task: T) -> T::Output {
                 task.run()
             }
-            // SAFETY: as below: `Ifma` is named only by those who hold the CPU's witness.
+            // SAFETY: as below: whoever names `Ifma` holds the CPU's witness.
             unsafe { enabled(task) }
         }
 

@@ -21,8 +21,8 @@ use crate::field::Entry;
 /// Sights that earn a table. By then the key's owner has paid for more work than the table costs.
 pub(crate) const SIGHTS_MIN: u64 = 32;
 
-/// Uses between two calls of [`Cache::busiest`] that earn a wide table: at one call a second, two seconds' use saves the time
-/// that building one takes.
+/// Uses that earn a wide table, those between the last two calls of [`Cache::busiest`] and half as much of the time before,
+/// again and again: half as many per call earn it in the long run. Four to eight thousand uses pay for its building.
 pub(crate) const BUSY_USES_MIN: u64 = 4096;
 
 /// There is no room for a wide table.
@@ -54,7 +54,7 @@ struct Kept<C> {
     uses: AtomicU64,
     /// Jobs with this key since the last call of [`Cache::busiest`].
     recent_uses: AtomicU64,
-    /// Jobs per such call, the later calls counting more: half of what it was and `recent_uses`.
+    /// Half of what it was before such a call, and `recent_uses`.
     busyness: AtomicU64,
     pinned: bool,
 }
@@ -163,6 +163,8 @@ impl<C: Curve> Cache<C> {
 
     /// Keeps a wide table of a key that still has its narrow one. Returns whether it is kept.
     pub(crate) fn insert_wide(&self, key: &[u8], table: Table<C>) -> bool {
+        // Megabytes are given back when nobody waits for the lock: this outlives the guard.
+        let mut displaced = Vec::new();
         let mut kept = self.tables.write().unwrap_or_else(PoisonError::into_inner);
         let Some(busyness) = kept.get(key).map(|kept| kept.busyness.load(Ordering::Relaxed)) else {
             return false;
@@ -172,7 +174,8 @@ impl<C: Curve> Cache<C> {
         };
         let mut put = |key: &[u8], wide| {
             if let Some(kept) = kept.get_mut(key) {
-                kept.tables = Arc::new(KeyTables { narrow: Arc::clone(&kept.tables.narrow), wide });
+                let tables = Arc::new(KeyTables { narrow: Arc::clone(&kept.tables.narrow), wide });
+                displaced.push(std::mem::replace(&mut kept.tables, tables));
             }
         };
         if let Some(victim) = victim {
@@ -203,11 +206,9 @@ impl<C: Curve> Cache<C> {
     ///
     /// A pinned table is never given up; at most half of the room can be pinned.
     pub(crate) fn insert(&self, key: &[u8], table: Table<C>, pinned: bool) -> bool {
+        // As in `insert_wide`.
+        let mut displaced = Vec::new();
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = tables.get_mut(key) {
-            kept.pinned |= pinned;
-            return true;
-        }
         let bytes = |tables: &HashMap<_, Kept<C>>, only_pinned: bool| {
             tables
                 .values()
@@ -215,8 +216,17 @@ impl<C: Curve> Cache<C> {
                 .map(|kept| kept.tables.narrow.bytes())
                 .sum::<usize>()
         };
+        if let Some(kept) = tables.get(key)
+            && (kept.pinned || !pinned)
+        {
+            return true;
+        }
         if pinned && bytes(&tables, true) + table.bytes() > self.narrow_bytes_max / 2 {
             return false;
+        }
+        if let Some(kept) = tables.get_mut(key) {
+            kept.pinned = true;
+            return true;
         }
         while bytes(&tables, false) + table.bytes() > self.narrow_bytes_max {
             let used_least = tables
@@ -230,7 +240,7 @@ impl<C: Curve> Cache<C> {
                 kept.uses.store(kept.uses.load(Ordering::Relaxed) / 2, Ordering::Relaxed);
             }
             match used_least {
-                Some((uses, key)) if pinned || uses < SIGHTS_MIN => drop(tables.remove(&key)),
+                Some((uses, key)) if pinned || uses < SIGHTS_MIN => displaced.extend(tables.remove(&key)),
                 _ => return false,
             }
         }
@@ -310,6 +320,7 @@ mod tests {
         let insert = |key: u32, pinned| cache.insert(&key.to_be_bytes(), table(), pinned);
         assert!(insert(1, true) && insert(2, true));
         assert!(!insert(3, true), "half of the room");
+        assert!(insert(3, false) && !insert(3, true), "nor one that is kept already");
         for key in 10..40 {
             insert(key, false);
             let kept = cache.tables.read().expect("not poisoned");
@@ -401,17 +412,23 @@ mod tests {
     fn wide_and_narrow_tables_have_rooms_of_their_own() {
         let (narrow_bytes, wide_bytes) = (table().bytes(), wide_table().bytes());
         let cache = Cache::new(12 * narrow_bytes, 2 * wide_bytes);
+        let narrow_count = || cache.tables.read().expect("not poisoned").len();
+        let mut widened_count = 0;
         for round in 0_u32..60 {
             let key = round * 7 % 20;
             cache.insert(&key.to_be_bytes(), table(), false);
             use_often(&cache, key, BUSY_USES_MIN << (round % 5));
             if let Some((key, _)) = cache.busiest(wide_bytes) {
+                let before = narrow_count();
                 assert!(cache.insert_wide(&key, wide_table()));
+                assert_eq!(narrow_count(), before);
+                widened_count += 1;
             }
             let kept = cache.tables.read().expect("not poisoned");
             let wide_count = kept.values().filter(|kept| kept.tables.wide.is_some()).count();
             assert!(kept.len() <= 12 && wide_count <= 2, "{} and {wide_count}", kept.len());
         }
+        assert!(widened_count > 4, "{widened_count}: some gave way to others");
     }
 
     #[test]

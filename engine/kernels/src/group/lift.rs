@@ -7,6 +7,8 @@ use super::lanes::{LaneMask, Lanes, Task};
 #[cfg(target_arch = "x86_64")]
 use crate::avx512::Ifma;
 use crate::avx512::{Plain, Words};
+#[cfg(target_arch = "x86_64")]
+use crate::cpu::Avx512Ifma;
 use crate::cpu::Width;
 use crate::field::{Entry, Field, Limbs, sub_borrow};
 
@@ -46,7 +48,7 @@ pub(super) fn points<C: Curve>(width: Width, known: &[Known]) -> Vec<Option<Entr
             }
             Width::EightPlain => roots::<C, Plain>(stored),
             #[cfg(target_arch = "x86_64")]
-            Width::Eight(_) => roots::<C, Ifma>(stored),
+            Width::Eight(witness) => roots_avx512::<C>(witness, stored),
             #[cfg(not(target_arch = "x86_64"))]
             Width::Eight(_) => unreachable!("only x86-64 mints the witness"),
         };
@@ -59,6 +61,12 @@ pub(super) fn points<C: Curve>(width: Width, known: &[Known]) -> Vec<Option<Entr
         }
     }
     points
+}
+
+/// [`roots`] by the instructions, which the witness says are there.
+#[cfg(target_arch = "x86_64")]
+fn roots_avx512<C: Curve>(_: Avx512Ifma, x: [Limbs; 8]) -> [Option<Limbs>; 8] {
+    roots::<C, Ifma>(x)
 }
 
 /// A y for each x, where there is one.

@@ -192,7 +192,7 @@ mod tests {
     /// Entries are what they say, by additions of one point after the other, and the same in eight lanes.
     fn check<C: Curve>() {
         let base = C::point(C::GENERATOR.0, C::GENERATOR.1).expect("on the curve");
-        for window_bits in [2, 5, 8] {
+        for window_bits in [2, 5, KEY_WINDOW_BITS, WIDE_WINDOW_BITS] {
             let table = Table::<C>::new(Width::One, &base, window_bits).expect("no exception");
             let half = 1 << (window_bits - 1);
             let powers = doublings::<C, Single<C::Field>>(&base, window_bits * windows_count(window_bits));

@@ -47,21 +47,23 @@ fn try_curve<C: Curve>(width: Width, now: &impl Fn() -> u64) -> Option<f64> {
         return None;
     }
     let keys: Vec<_> = lifted.into_iter().flatten().collect();
-    let table = Table::<C>::new(Width::One, &keys[0], KEY_WINDOW_BITS)?;
-    if Table::new(width, &keys[0], KEY_WINDOW_BITS)? != table {
+    let base = C::point(C::GENERATOR.0, C::GENERATOR.1)?;
+    let table = Table::<C>::new(Width::One, &base, KEY_WINDOW_BITS)?;
+    // The base point's table, which verdicts will be read from, comes from one lane too.
+    let generator = C::tables().generator(Width::One);
+    if Table::new(width, &base, KEY_WINDOW_BITS)? != table
+        || Table::new(width, &base, GENERATOR_WINDOW_BITS)? != *generator
+    {
         return None;
     }
-    // The base point's table, which verdicts will be read from, comes from one lane too.
-    C::tables().generator(Width::One);
     let mut worst = 0_f64;
     for count in TERMS_COUNTS {
         let scalars = scalars::<C>(count);
         let hot = |_: usize, b: &Limbs| {
             Some(Comb { digits: Digits::new(b, &C::Order::LIMBS, KEY_WINDOW_BITS)?, table: &table })
         };
-        let base = C::point(C::GENERATOR.0, C::GENERATOR.1)?;
         let unseen = |index: usize, b: &Limbs| {
-            // Some keys are the base point itself, so that a = −b and a = b meet their equals.
+            // Some keys are the base point itself, as all that have a table are, so that a = −b and a = b meet their equals.
             let point = if is_exceptional(index) { base } else { keys[index % keys.len()] };
             Some(Product { point, parts: C::parts(b)? })
         };
@@ -196,15 +198,19 @@ mod tests {
         assert!(noticed >= PARTS_COUNT - 1, "{noticed} of {PARTS_COUNT}");
     }
 
-    /// A table takes few of the products, and the sums would read one lane's.
+    /// Tables take few of the products, and the sums would read one lane's.
     #[test]
     fn one_wrong_product_in_a_table_is_noticed() {
         let base = Secp256k1::point(Secp256k1::GENERATOR.0, Secp256k1::GENERATOR.1).expect("on the curve");
-        let before = products_count(|| points::<Secp256k1>(Width::EightPlain, &known()));
-        let products_count = products_count(|| Table::<Secp256k1>::new(Width::EightPlain, &base, KEY_WINDOW_BITS));
-        assert!(products_count > 10_000);
-        for part in 0..PARTS_COUNT {
-            assert!(is_noticed(before + products_count / PARTS_COUNT * part + part), "part {part}");
+        let mut before = products_count(|| points::<Secp256k1>(Width::EightPlain, &known()));
+        for window_bits in [KEY_WINDOW_BITS, GENERATOR_WINDOW_BITS] {
+            let products_count = products_count(|| Table::<Secp256k1>::new(Width::EightPlain, &base, window_bits));
+            assert!(products_count > 10_000);
+            for part in 0..PARTS_COUNT {
+                let product = before + products_count / PARTS_COUNT * part + part;
+                assert!(is_noticed(product), "part {part}, {window_bits} bits");
+            }
+            before += products_count;
         }
     }
 
