@@ -340,7 +340,10 @@ async fn upkeep(shared: Arc<Shared>) {
         tick.tick().await;
         let now = shared.clock.unix_seconds();
         prepare_keys(&shared, &mut prepared, now);
-        assay_engine::tend_busy_keys();
+        // Tens of milliseconds, which the administrators on this thread should not wait for.
+        if let Err(error) = tokio::task::spawn_blocking(assay_engine::tend_busy_keys).await {
+            tracing::error!(%error, "busy keys keep the tables they have");
+        }
         shared.directory.forget_expired(now);
         let revocations = i64::try_from(shared.directory.revocations_count()).unwrap_or(i64::MAX);
         shared.metrics.revocations.set(revocations);
