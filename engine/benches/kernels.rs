@@ -186,6 +186,15 @@ fn secp256k1_rows(backend: Backend, rng: &mut Rng, rounds: usize, rows: &mut Vec
     for batch in [256, 64, 8, 1] {
         rows.push(measure(&question, backend, batch, &busy, rounds));
     }
+    // Three of four by busy keys.
+    let key = |i: usize| {
+        if i.is_multiple_of(4) { BUSY_KEYS_COUNT + i / 4 % (HOT_KEYS_COUNT - BUSY_KEYS_COUNT) } else { i % 4 }
+    };
+    let mixed: Vec<_> = (0..rounds * BATCH_MAX).map(|i| ecdsa_job(rng, &pairs[key(i)])).collect();
+    let question = Question { operation: "secp256k1 ECDSA, busy keys and hot ones", library: "libsecp256k1", run };
+    for batch in [256, 64, 16] {
+        rows.push(measure(&question, backend, batch, &mixed, rounds));
+    }
     let question = Question { operation: "secp256k1 ECDSA, key unseen", library: "libsecp256k1", run };
     let mut unseen = Vec::with_capacity(rounds * BATCH_MAX);
     for _ in 0..rounds * BATCH_MAX {
