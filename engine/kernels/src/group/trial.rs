@@ -198,18 +198,24 @@ mod tests {
         assert!(noticed >= PARTS_COUNT - 1, "{noticed} of {PARTS_COUNT}");
     }
 
-    /// Tables take few of the products, and the sums would read one lane's.
+    /// Points and tables take few of the products, and the sums would read one lane's.
     #[test]
-    fn one_wrong_product_in_a_table_is_noticed() {
+    fn one_wrong_product_in_points_or_tables_is_noticed() {
         let base = Secp256k1::point(Secp256k1::GENERATOR.0, Secp256k1::GENERATOR.1).expect("on the curve");
-        let mut before = products_count(|| points::<Secp256k1>(Width::EightPlain, &known()));
-        for window_bits in [KEY_WINDOW_BITS, GENERATOR_WINDOW_BITS] {
-            let products_count = products_count(|| Table::<Secp256k1>::new(Width::EightPlain, &base, window_bits));
+        let table = |window_bits| products_count(|| Table::<Secp256k1>::new(Width::EightPlain, &base, window_bits));
+        let points = products_count(|| points::<Secp256k1>(Width::EightPlain, &known()));
+        let mut before = 0;
+        // A root that does not exist is none by a wrong computation either, and half of them do not.
+        let steps = [
+            (points, PARTS_COUNT / 4),
+            (table(KEY_WINDOW_BITS), PARTS_COUNT),
+            (table(GENERATOR_WINDOW_BITS), PARTS_COUNT),
+        ];
+        for (products_count, noticed_count_min) in steps {
             assert!(products_count > 10_000);
-            for part in 0..PARTS_COUNT {
-                let product = before + products_count / PARTS_COUNT * part + part;
-                assert!(is_noticed(product), "part {part}, {window_bits} bits");
-            }
+            let parts = (0..PARTS_COUNT).map(|part| before + products_count / PARTS_COUNT * part + part);
+            let noticed = parts.filter(|&product| is_noticed(product)).count() as u64;
+            assert!(noticed >= noticed_count_min, "{noticed}, after {before}");
             before += products_count;
         }
     }
