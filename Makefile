@@ -15,7 +15,7 @@ RELEASE_DIR := $(CARGO_TARGET_DIR)/release
 PURE := -p assay-kernels -p assay-engine -p assay-oauth -p assay-storage --no-default-features
 # … and those that need it, or whose many dependencies the binary compiles in the release profile anyway (the tools). One
 # list for build, test and docs, and always `--bins --examples`, so that features resolve the same way each time.
-FULL := -p assay-storage -p assay-gateway -p assay-tools -p assay -p assay-benches -p assay-tests
+FULL := -p assay-storage -p assay-gateway -p assay-tools -p assay -p assay-benches -p assay-fuzz -p assay-tests
 
 # cargo-nextest when it is there: it runs test binaries side by side and names the slow ones.
 ifneq ($(shell command -v cargo-nextest 2>/dev/null),)
@@ -47,8 +47,8 @@ serve: setup ## build the release binary and start the server (ARGS="--limits of
 
 test: setup-test ## the whole suite, set-up included
 	$(MAKE) --no-print-directory test-pure
-	$(MAKE) --no-print-directory fuzz-smoke
 	$(MAKE) --no-print-directory test-full
+	$(MAKE) --no-print-directory fuzz-smoke
 	$(MAKE) --no-print-directory test-differential
 	$(MAKE) --no-print-directory conformance
 	$(MAKE) --no-print-directory test-doc
@@ -90,7 +90,8 @@ test-doc: ## the examples in the documentation
 	cargo test --release --locked --doc -p assay-storage -p assay-gateway -p assay-tools
 
 fuzz-smoke: ## every fuzz target for a moment, on the stable toolchain
-	cargo run --release --manifest-path fuzz/Cargo.toml --bin smoke
+	cargo build --release --locked $(FULL) --bins --examples
+	"$(RELEASE_DIR)/smoke"
 
 crash: setup-test ## kill -9 the real server CRASH_ROUNDS times (300) on each runtime and look for lost or repeated writes
 	cargo build --release --locked $(FULL) --bins --examples
@@ -101,8 +102,7 @@ soak: setup-test ## the long form of the revocation race: 10^5 rounds on each ru
 	ASSAY_LONG=1 cargo test --release --locked $(FULL) --test e2e attack_83 -- --nocapture --test-threads=1
 
 bench: setup ## criterion benches, one file per question
-	cargo bench --locked -p assay-engine -p assay-oauth $(ARGS)
-	cargo bench --locked -p assay-storage -p assay-gateway --benches $(ARGS)
+	cargo bench --locked -p assay-criterion --benches $(ARGS)
 
 record: setup ## HTTP throughput and latency beside a no-op handler; writes benches/record/<host>/<date>.json
 	cargo build --release --locked $(FULL) --bins --examples
@@ -115,7 +115,6 @@ mutations-check:
 
 fmt-check:
 	cargo fmt --all --check
-	if [ -f fuzz/Cargo.toml ]; then cargo fmt --manifest-path fuzz/Cargo.toml --check; fi
 
 clippy: setup
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
@@ -133,7 +132,7 @@ doc: setup ## rustdoc, warnings as errors
 
 fuzz: setup ## each libFuzzer target for FUZZ_SECONDS (600); needs cargo-fuzz and a nightly toolchain
 	@command -v cargo-fuzz >/dev/null 2>&1 || { echo "cargo-fuzz is missing: cargo install cargo-fuzz"; exit 1; }
-	cargo run --release --manifest-path fuzz/Cargo.toml --bin smoke -- --seeds fuzz/corpus
+	cargo run --release --locked -p assay-fuzz --bin smoke -- --seeds fuzz/corpus
 	for target in $$(cargo +nightly fuzz list); do \
 		cargo +nightly fuzz run --features libfuzzer "$$target" -- -max_total_time=$(FUZZ_SECONDS); \
 	done

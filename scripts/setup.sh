@@ -2,7 +2,7 @@
 # Installs the system packages that are missing: `setup.sh build` for building, `setup.sh build test` for the suite too.
 #
 # What needs what, read off the build scripts of our dependencies:
-#   librocksdb-sys   g++, and libclang with clang's own headers (bindgen)
+#   librocksdb-sys   clang++ (`.cargo/config.toml`), and libclang with clang's own headers (bindgen)
 #   aws-lc-sys, secp256k1-sys, lz4-sys   a C compiler (aws-lc-sys wants cmake only where its plain build is off)
 #   glommio          a C compiler, and git: its build script calls it before it builds its bundled liburing
 #   the test suite   node with npm, python3 with venv: unmodified third-party clients run against the server
@@ -26,10 +26,9 @@ for part in "$@"; do
     case "$part" in
     build)
         need gcc gcc
-        need g++ g++
         need make make
         need git git
-        need clang clang
+        need clang++ clang
         need cmake cmake
         need pkg-config pkg-config
         has_libclang || missing+=(libclang-dev)

@@ -19,6 +19,9 @@ use k256::elliptic_curve::point::AffineCoordinates;
 use k256::elliptic_curve::{CurveArithmetic, Field, FieldBytes, Group};
 use sha2::{Digest, Sha256};
 
+/// z, r, s.
+type Numbers = [[u8; 32]; 3];
+
 const SECP256K1_ORDER: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xba, 0xae, 0xdc,
     0xe6, 0xaf, 0x48, 0xa0, 0x3b, 0xbf, 0xd2, 0x5e, 0x8c, 0xd0, 0x36, 0x41, 0x41,
@@ -167,8 +170,7 @@ struct Solved<K> {
     key: K,
     /// The key in SEC 1 uncompressed form.
     sec1: [u8; 65],
-    /// z, r, s.
-    numbers: [[u8; 32]; 3],
+    numbers: Numbers,
     valid: bool,
 }
 
@@ -201,7 +203,7 @@ fn sec1<C: CurveArithmetic>(point: C::ProjectivePoint) -> [u8; 65] {
 
 /// r = x(R), s = r/u2, z = u1·s for R = u1·G + u2·Q; or, for one in sixteen of the choices, Q from an R whose x is n or
 /// a little above.
-fn solve<C: CurveArithmetic>(order: &[u8; 32], record: Record) -> ([u8; 65], [[u8; 32]; 3], bool) {
+fn solve<C: CurveArithmetic>(order: &[u8; 32], record: Record) -> ([u8; 65], Numbers, bool) {
     let Record { key, u1: first, u2: second, seed, .. } = record;
     let generator = C::ProjectivePoint::generator();
     if first >= WRAPPED_FROM
@@ -250,7 +252,7 @@ fn lift_x(order: &[u8; 32], x: &[u8]) -> Option<[u8; 32]> {
 }
 
 /// Changes z, r or s. Returns whether a valid signature is still one, where that is known.
-fn change(numbers: &mut [[u8; 32]; 3], record: Record, order: &[u8; 32], before: &[[u8; 32]; 3]) -> Option<bool> {
+fn change(numbers: &mut Numbers, record: Record, order: &[u8; 32], before: &Numbers) -> Option<bool> {
     let Record { change, position, mask, .. } = record;
     let which = usize::from(position) % 3;
     match change % 16 {
@@ -325,7 +327,7 @@ fn ecdsa<C: CurveArithmetic, K: Clone>(
     shared: &Shared<Solved<K>>,
     parse: impl Fn(&[u8; 65], u8) -> K,
     prepare: impl Fn(Backend, &K) -> bool,
-) -> (Vec<(K, [[u8; 32]; 3])>, Vec<Option<bool>>) {
+) -> (Vec<(K, Numbers)>, Vec<Option<bool>>) {
     let (prepared, records) = batch(data);
     let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
     let mut before = [[0; 32]; 3];

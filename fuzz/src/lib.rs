@@ -7,7 +7,6 @@
 pub mod engine;
 pub mod kernels;
 pub mod oauth;
-#[cfg(feature = "libfuzzer")]
 pub mod tools;
 
 /// One target.
@@ -46,6 +45,5 @@ pub static TARGETS: &[Target] = &[
     Target { name: "form", run: oauth::form, seeds: oauth::form_seeds, cost: 1 },
     Target { name: "jose_compact", run: oauth::jose_compact, seeds: oauth::jose_compact_seeds, cost: 1 },
     Target { name: "redirect_uri", run: oauth::redirect_uri, seeds: oauth::redirect_uri_seeds, cost: 1 },
-    #[cfg(feature = "libfuzzer")]
     Target { name: "verify_lines", run: tools::verify_lines, seeds: tools::verify_lines_seeds, cost: 1 },
 ];

@@ -34,7 +34,7 @@ pub fn jose_compact(data: &[u8]) {
     }
 }
 
-/// Seeds of [`jose_compact`].
+/// Seeds of `jose_compact`.
 pub fn jose_compact_seeds() -> Vec<Vec<u8>> {
     let header = assay_oauth::jose::access::header(KID);
     let token = assemble(&signing_input(&header, CLAIMS.as_bytes()), &[7; 64]);
@@ -51,7 +51,7 @@ pub fn access_claims(data: &[u8]) {
     assert_eq!(lenient["jti"].as_str(), Some(claims.jti.as_str()));
 }
 
-/// Seeds of [`access_claims`].
+/// Seeds of `access_claims`.
 pub fn access_claims_seeds() -> Vec<Vec<u8>> {
     vec![CLAIMS.into(), CLAIMS.replace("\"sub\"", r#""\u0073ub""#).into_bytes()]
 }
@@ -69,7 +69,7 @@ pub fn form(data: &[u8]) {
     }
 }
 
-/// Seeds of [`form`].
+/// Seeds of `form`.
 pub fn form_seeds() -> Vec<Vec<u8>> {
     vec![
         b"grant_type=authorization_code&code=a%20b&redirect_uri=https%3A%2F%2Fapp.example%2Fcb&resource=x&resource=y"
@@ -99,7 +99,7 @@ pub fn bitcoin_token(data: &[u8]) {
     assert!(i64::try_from(replay.expires_at).expect("small") * 1000 > NOW_MS + 300_000);
 }
 
-/// Seeds of [`bitcoin_token`].
+/// Seeds of `bitcoin_token`.
 pub fn bitcoin_token_seeds() -> Vec<Vec<u8>> {
     let key = [&[2u8][..], &[0x11; 32]].concat();
     let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -127,7 +127,7 @@ pub fn redirect_uri(data: &[u8]) {
     }
 }
 
-/// Seeds of [`redirect_uri`].
+/// Seeds of `redirect_uri`.
 pub fn redirect_uri_seeds() -> Vec<Vec<u8>> {
     ["https://app.example/cb", "http://127.0.0.1:8000/cb", "http://[::1]:7/cb?x=%20", "com.example.app:/cb"]
         .map(|text| text.as_bytes().to_vec())

@@ -47,7 +47,7 @@ pub fn verify_lines(data: &[u8]) {
     }
 }
 
-/// Seeds of [`verify_lines`].
+/// Seeds of `verify_lines`.
 pub fn verify_lines_seeds() -> Vec<Vec<u8>> {
     let input = format!("{}.{}", base64url(r#"{"alg":"ES256","kid":"k"}"#), base64url(r#"{"exp":4102444800}"#));
     let signature: p256::ecdsa::Signature = signer().sign(input.as_bytes());

@@ -144,7 +144,6 @@ pub const ALL: &[Rule] = &[
         good: &[
             ("a/Cargo.toml", "[package]\nname = \"a\"\n[lints]\nworkspace = true\n"),
             ("Cargo.toml", "[workspace]\n"),
-            ("fuzz/Cargo.toml", "[package]\nname = \"fuzz\"\n"),
         ],
     },
 ];
@@ -289,7 +288,7 @@ fn machine_path(file: &SourceFile) -> Vec<Finding> {
 }
 
 fn workspace_lints(file: &SourceFile) -> Vec<Finding> {
-    let is_member = file.path.ends_with("/Cargo.toml") && !file.path.starts_with("fuzz/");
+    let is_member = file.path.ends_with("/Cargo.toml");
     let inherits = file.text.contains("[lints]\nworkspace = true");
     found(is_member && !inherits, 1, "lacks [lints] workspace = true")
 }

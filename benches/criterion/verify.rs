@@ -4,7 +4,7 @@
 //! grouping and verdicts, in batches of 64; the library rows are the bare call with the key parsed.
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../../engine/tests/support/mod.rs"]
 mod support;
 
 use std::hint::black_box;
