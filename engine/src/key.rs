@@ -61,15 +61,24 @@ pub struct JwkParts<'a> {
 }
 
 impl VerifyKey {
-    /// Builds what makes this key's verifications fast before the first one comes: for keys that are known to be busy,
-    /// such as a server's own. Takes up to a few milliseconds. Returns whether there was anything to build and room for
-    /// it; verification works either way, and a key that is seen often earns the same by itself.
+    /// Builds what makes this key's verifications fast before the first one comes, and keeps it until [`Self::release`]: for
+    /// keys that are known to be busy, such as a server's own. Takes up to a few milliseconds. Returns whether there was
+    /// anything to build and room for it; verification works either way, and a key that is seen often earns the same by itself.
     pub fn prepare(&self) -> bool {
         let backend = assay_kernels::Backend::detect();
         match &*self.0 {
             Inner::P256(key) => assay_kernels::prepare_p256_key(backend, key),
             Inner::Secp256k1(key) => assay_kernels::prepare_secp256k1_key(backend, key),
             Inner::Ed25519(_) | Inner::Hmac(_) | Inner::Rsa(_) | Inner::SchnorrXOnly(_) => false,
+        }
+    }
+
+    /// Leaves the room that [`Self::prepare`] took to keys that earn it, this one among them.
+    pub fn release(&self) {
+        match &*self.0 {
+            Inner::P256(key) => assay_kernels::release_p256_key(key),
+            Inner::Secp256k1(key) => assay_kernels::release_secp256k1_key(key),
+            Inner::Ed25519(_) | Inner::Hmac(_) | Inner::Rsa(_) | Inner::SchnorrXOnly(_) => {}
         }
     }
 

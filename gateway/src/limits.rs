@@ -56,6 +56,8 @@ pub const SECRET_OVERLAP_S_MAX: u64 = 2_592_000;
 pub const KEYS_IN_GRACE_COUNT_MAX: usize = 48;
 /// Retired and revoked signing keys that are remembered; older ones are forgotten.
 pub const KEYS_ENDED_COUNT_MAX: usize = 32;
+/// Keys that clients registered whose tables stand beforehand, 256 KiB each: beside our own, and no more than a curve keeps.
+pub const PREPARED_CLIENT_KEYS_COUNT_MAX: usize = 64;
 /// Rows of signing keys read to plan a change.
 pub const KEYS_READ_MAX: usize = 256;
 /// The largest point in time a caller can name: every JSON reader keeps it exactly.

@@ -30,6 +30,7 @@ use crate::http::dispatch::dispatch;
 use crate::http::serve::{Accepting, accept_loop};
 use crate::limits::SWEEP_MS;
 use crate::runtime::{self, Choice, CoreMain, Driver, Kind};
+use crate::state::prepared::PreparedKeys;
 use crate::state::{Directory, keys};
 use crate::telemetry::{self, Metrics, Reason};
 
@@ -335,31 +336,28 @@ async fn upkeep(shared: Arc<Shared>) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     assay_engine::prepare();
-    let mut prepared = Arc::default();
+    let mut prepared = PreparedKeys::default();
     while !shared.is_draining() {
         tick.tick().await;
         let now = shared.clock.unix_seconds();
-        prepare_keys(&shared, &mut prepared, now);
         // Tens of milliseconds, which the administrators on this thread should not wait for.
-        if let Err(error) = tokio::task::spawn_blocking(assay_engine::tend_busy_keys).await {
-            tracing::error!(%error, "busy keys keep the tables they have");
-        }
+        let tended = tokio::task::spawn_blocking({
+            let shared = Arc::clone(&shared);
+            move || {
+                prepared.follow(&shared.directory, shared.tenant, now);
+                assay_engine::tend_busy_keys();
+                prepared
+            }
+        });
+        prepared = tended.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "keys keep the tables they have");
+            PreparedKeys::default()
+        });
         shared.directory.forget_expired(now);
         let revocations = i64::try_from(shared.directory.revocations_count()).unwrap_or(i64::MAX);
         shared.metrics.revocations.set(revocations);
         shared.metrics.applied_seq.set(shared.store.applied_seq().0);
         crate::admin::keys::rotate_if_due(&shared, now).await;
-    }
-}
-
-/// Our own tokens are most of what is verified, so their keys do not have to earn their tables.
-fn prepare_keys(shared: &Shared, prepared: &mut Arc<keys::KeySet>, now: u64) {
-    let current = Arc::clone(&shared.directory.keys());
-    if !Arc::ptr_eq(prepared, &current) {
-        for key in current.keys().iter().filter(|key| key.verifies(now)) {
-            key.verify.prepare();
-        }
-        *prepared = current;
     }
 }
 

@@ -46,9 +46,9 @@ pub fn prepare_base_points(backend: Backend) {
     }
 }
 
-/// Builds the tables of a key before its first signature comes, and keeps them: for a server's own keys, at start-up
-/// and on rotation. Returns whether tables are kept; a backend without tables, or whose room for such keys is taken,
-/// says no, and verification works as before. See [`prepare_base_points`].
+/// Builds the tables of a key before its first signature comes, and keeps them until [`release_secp256k1_key`]: for a server's
+/// own keys, at start-up and on rotation. Returns whether tables are kept; a backend without tables, or whose room for such
+/// keys is taken, says no, and verification works as before. See [`prepare_base_points`].
 pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) -> bool {
     backend.width().is_some_and(|width| group::prepare_secp256k1(width, public_key))
 }
@@ -56,6 +56,16 @@ pub fn prepare_secp256k1_key(backend: Backend, public_key: &Secp256k1PublicKey) 
 /// [`prepare_secp256k1_key`] for a key on P-256.
 pub fn prepare_p256_key(backend: Backend, public_key: &P256PublicKey) -> bool {
     backend.width().is_some_and(|width| group::prepare_p256(width, public_key))
+}
+
+/// Ends what [`prepare_secp256k1_key`] promised: from now on the key keeps its tables only as long as it earns them.
+pub fn release_secp256k1_key(public_key: &Secp256k1PublicKey) {
+    group::release_secp256k1(public_key);
+}
+
+/// [`release_secp256k1_key`] for a key on P-256.
+pub fn release_p256_key(public_key: &P256PublicKey) {
+    group::release_p256(public_key);
 }
 
 /// Gives the busiest key of each curve a second table, which makes its signatures an eighth to a sixth cheaper, if it was used

@@ -1,5 +1,6 @@
 //! The admin interface over its real listener.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use assay_oauth::revocation::{Level, RevocationView};
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::keys;
 use super::test_server::{Answer, BASE, NOW, Server};
+use crate::state::prepared::PreparedKeys;
 
 #[test]
 fn nothing_without_the_token() {
@@ -387,6 +389,51 @@ fn keys_rotate_by_hand_and_by_age_and_can_be_revoked() {
     assert_eq!(signing(), young);
     block_on(keys::rotate_if_due(shared, NOW + days * 86_400));
     assert_ne!(signing(), young);
+    server.running.stop();
+}
+
+#[test]
+fn keys_that_verify_are_prepared_and_others_are_let_go() {
+    let server = Server::start();
+    let shared = server.shared();
+    let mut prepared = PreparedKeys::default();
+    let mut names = |now| {
+        prepared.follow(&shared.directory, shared.tenant, now);
+        prepared.names().iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>()
+    };
+    let known = || shared.directory.key_rows().into_iter().map(|row| row.kid).collect::<BTreeSet<_>>();
+    let at_first = names(NOW);
+    assert_eq!((&at_first, at_first.len()), (&known(), 2));
+    let signing = shared.directory.keys().active().unwrap().kid.clone();
+    server.call("POST", "/keys/rotate", None).expect(200);
+    let rotated = names(NOW);
+    assert_eq!((&rotated, rotated.len()), (&known(), 3));
+    // No row changes when a grace ends, and the key is let go all the same.
+    let longest = shared.config.id_token_lifetime_s.max(shared.config.access_token_lifetime_s);
+    let own = names(NOW + longest);
+    assert_eq!(rotated.difference(&own).collect::<Vec<_>>(), [&signing]);
+
+    // What clients sign with comes and goes with them; keys that have no tables are not among it.
+    let row = crate::state::keys::generate(KeyState::Active, NOW).unwrap();
+    let jwk = json!({"kty": "EC", "crv": "P-256", "kid": "1", "x": row.public_x, "y": row.public_y});
+    let other = json!({"kty": "OKP", "crv": "Ed25519", "kid": "2", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
+    let made = server
+        .post(
+            "/applications",
+            json!({"name": "N", "grants": [], "auth_method": "private_key_jwt", "jwks": {"keys": [jwk, other]}}),
+        )
+        .expect(201);
+    let application = format!("/applications/{}", made["client_id"].as_str().unwrap());
+    let mut with_clients = own.clone();
+    with_clients.insert(row.kid.clone());
+    assert_eq!(names(NOW + longest), with_clients);
+    assert_eq!(shared.directory.registered_keys(shared.tenant, 0).len(), 0);
+    server.call("POST", &format!("{application}/disable"), None).expect(200);
+    assert_eq!(names(NOW + longest), own);
+    server.call("POST", &format!("{application}/enable"), None).expect(200);
+    assert_eq!(names(NOW + longest), with_clients);
+    server.call("DELETE", &application, None).expect(204);
+    assert_eq!(names(NOW + longest), own);
     server.running.stop();
 }
 

@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
+use assay_engine::VerifyKey;
+use assay_oauth::client_auth::AuthMethod;
 use assay_oauth::facts::DIRECT_CLIENT_ID;
+use assay_oauth::jose::jwk::{Jwk, Material};
 use assay_oauth::revocation::{Level, RevocationView};
 use assay_storage::record::{self, SigningKey};
 use assay_storage::schema::{Clients, Failures, Revocations, ServerSecrets, SigningKeys};
 use assay_storage::{Applied, TenantId};
 
-use super::client::Client;
+use super::client::{Client, verify_key};
 use super::keys::KeySet;
 use crate::admission::delays::FailureRow;
 use crate::limits::{FAILURES_REPLAYED_MAX, REVOKED_TOKENS_COUNT_MAX};
@@ -23,6 +26,7 @@ type Map<K, V> = papaya::HashMap<K, V, foldhash::fast::RandomState>;
 pub struct Directory {
     direct: Arc<Client>,
     clients: Map<Id, Arc<Client>>,
+    clients_version: AtomicU64,
     not_before: Map<(Level, Id), u64>,
     revoked_tokens: Map<Id, u64>,
     revoked_tokens_count: AtomicUsize,
@@ -99,6 +103,7 @@ impl Default for Directory {
         Directory {
             direct: Arc::new(Client::direct()),
             clients: Map::default(),
+            clients_version: AtomicU64::new(0),
             not_before: Map::default(),
             revoked_tokens: Map::default(),
             revoked_tokens_count: AtomicUsize::new(0),
@@ -127,6 +132,7 @@ impl Directory {
                     Some(row) => drop(self.clients.pin().insert(id, Arc::new(Client::from_record(row.record)))),
                     None => drop(self.clients.pin().remove(&id)),
                 }
+                self.clients_version.fetch_add(1, Ordering::Release);
             } else if let Some((key, row)) = change.decode::<Revocations>() {
                 if let Some(row) = row {
                     self.apply_revocation(tenant, key.level, key.id, row.seq.0, row.expires_at.unwrap_or(u64::MAX));
@@ -230,6 +236,24 @@ impl Directory {
             .collect();
         clients.sort_by(|a, b| a.record.client_id.cmp(&b.record.client_id));
         clients
+    }
+
+    /// Another number whenever a client has changed.
+    #[must_use]
+    pub fn clients_version(&self) -> u64 {
+        self.clients_version.load(Ordering::Acquire)
+    }
+
+    /// The keys on curves that a tenant's clients sign their assertions with, by thumbprint; those of the clients registered
+    /// first where there are more than `count_max`.
+    #[must_use]
+    pub fn registered_keys(&self, tenant: TenantId, count_max: usize) -> BTreeMap<String, VerifyKey> {
+        let is_on_a_curve = |jwk: &&Jwk| matches!(jwk.material, Material::EcP256 { .. } | Material::EcSecp256k1 { .. });
+        let mut clients = self.clients(tenant);
+        clients.retain(|client| client.facts.enabled && client.facts.auth_method == AuthMethod::PrivateKeyJwt);
+        clients.sort_by_key(|client| client.record.created_at);
+        let keys = clients.iter().flat_map(|client| client.facts.jwks.keys.iter().filter(is_on_a_curve));
+        keys.filter_map(|jwk| Some((jwk.material.thumbprint(), verify_key(jwk).ok()?))).take(count_max).collect()
     }
 
     /// The signing keys now.

@@ -25,8 +25,8 @@ pub(crate) const SIGHTS_MIN: u64 = 32;
 /// again and again: half as many per call earn it in the long run. Four to eight thousand uses pay for its building.
 pub(crate) const BUSY_USES_MIN: u64 = 4096;
 
-/// There is no room for a wide table.
-struct Full;
+/// There is no room for a table.
+pub(crate) struct Full;
 
 /// Counters of sights. Two keys that share one hold each other back; the hash is seeded per process, so nobody can
 /// choose keys that do.
@@ -202,33 +202,47 @@ impl<C: Curve> Cache<C> {
         often
     }
 
+    /// Pins the table of a key, of so many bytes: it is not given up before [`Self::unpin`]. At most half of the room can be
+    /// pinned. Returns whether there is a table of this key to pin, which has to be built and inserted otherwise.
+    pub(crate) fn pin(&self, key: &[u8], bytes: usize) -> Result<bool, Full> {
+        self.pin_kept(&mut self.tables.write().unwrap_or_else(PoisonError::into_inner), key, bytes)
+    }
+
+    fn pin_kept(&self, kept: &mut HashMap<Box<[u8]>, Kept<C>>, key: &[u8], bytes: usize) -> Result<bool, Full> {
+        let pinned_bytes: usize = kept.values().filter(|kept| kept.pinned).map(|kept| kept.tables.narrow.bytes()).sum();
+        match kept.get_mut(key) {
+            Some(kept) if kept.pinned => Ok(true),
+            _ if pinned_bytes + bytes > self.narrow_bytes_max / 2 => Err(Full),
+            Some(kept) => {
+                kept.pinned = true;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// From now on the key keeps its table as long as it earns it, as any other.
+    pub(crate) fn unpin(&self, key: &[u8]) {
+        if let Some(kept) = self.tables.write().unwrap_or_else(PoisonError::into_inner).get_mut(key) {
+            kept.pinned = false;
+        }
+    }
+
     /// Keeps a table if there is room or if another has earned its place less. Returns whether it is kept.
-    ///
-    /// A pinned table is never given up; at most half of the room can be pinned.
     pub(crate) fn insert(&self, key: &[u8], table: Table<C>, pinned: bool) -> bool {
         // As in `insert_wide`.
         let mut displaced = Vec::new();
         let mut tables = self.tables.write().unwrap_or_else(PoisonError::into_inner);
-        let bytes = |tables: &HashMap<_, Kept<C>>, only_pinned: bool| {
-            tables
-                .values()
-                .filter(|kept| kept.pinned || !only_pinned)
-                .map(|kept| kept.tables.narrow.bytes())
-                .sum::<usize>()
-        };
-        if let Some(kept) = tables.get(key)
-            && (kept.pinned || !pinned)
-        {
-            return true;
+        // Another thread may have been quicker.
+        match pinned.then(|| self.pin_kept(&mut tables, key, table.bytes())) {
+            Some(Err(Full)) => return false,
+            Some(Ok(true)) => return true,
+            None if tables.contains_key(key) => return true,
+            Some(Ok(false)) | None => {}
         }
-        if pinned && bytes(&tables, true) + table.bytes() > self.narrow_bytes_max / 2 {
-            return false;
-        }
-        if let Some(kept) = tables.get_mut(key) {
-            kept.pinned = true;
-            return true;
-        }
-        while bytes(&tables, false) + table.bytes() > self.narrow_bytes_max {
+        let bytes =
+            |tables: &HashMap<_, Kept<C>>| tables.values().map(|kept| kept.tables.narrow.bytes()).sum::<usize>();
+        while bytes(&tables) + table.bytes() > self.narrow_bytes_max {
             let used_least = tables
                 .iter()
                 .filter(|(_, kept)| !kept.pinned)
@@ -330,6 +344,29 @@ mod tests {
             );
         }
         assert!(sights(&cache, 1).tables[0].is_some() && sights(&cache, 2).tables[0].is_some());
+    }
+
+    #[test]
+    fn pins_are_taken_and_given_back() {
+        let cache = cache(4);
+        let bytes = table().bytes();
+        let name = |key: u32| key.to_be_bytes();
+        let pin = |key| cache.pin(&name(key), bytes).ok();
+        assert_eq!(pin(1), Some(false), "there is nothing to pin yet");
+        assert!(cache.insert(&name(1), table(), false));
+        assert_eq!(pin(1), Some(true));
+        assert!(cache.insert(&name(2), table(), true));
+        assert_eq!((pin(3), pin(2)), (None, Some(true)), "half of the room is taken, by these two");
+        cache.unpin(&name(1));
+        cache.unpin(&name(9));
+        assert!(sights(&cache, 1).tables[0].is_some(), "the table itself stays");
+        assert!(cache.insert(&name(3), table(), true), "there is room for a pin again");
+        assert_eq!(pin(1), None);
+        for key in 10..20 {
+            cache.insert(&name(key), table(), false);
+        }
+        let is_kept = |key| cache.look_up_one(&name(key)).is_ok();
+        assert_eq!([1, 2, 3].map(is_kept), [false, true, true], "what is not pinned gives way");
     }
 
     #[test]

@@ -25,6 +25,6 @@ mod window;
 pub(crate) use lanes::{LaneMask, Lanes, Task};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use verify::{
-    prepare_base_points, prepare_p256, prepare_secp256k1, recover_secp256k1, verify_bip340, verify_ecdsa_p256,
-    verify_ecdsa_secp256k1, verify_ecdsa_secp256k1_compressed, widen_busiest,
+    prepare_base_points, prepare_p256, prepare_secp256k1, recover_secp256k1, release_p256, release_secp256k1,
+    verify_bip340, verify_ecdsa_p256, verify_ecdsa_secp256k1, verify_ecdsa_secp256k1_compressed, widen_busiest,
 };

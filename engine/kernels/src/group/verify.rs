@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::cache::{Found, KeyTables};
+use super::cache::{Found, Full, KeyTables};
 use super::curve::{Curve, P256, Secp256k1};
 use super::lift::{Known, points};
 use super::recode::Digits;
@@ -118,6 +118,16 @@ pub(crate) fn prepare_p256(width: Width, key: &P256PublicKey) -> bool {
     prepare::<P256>(width, key.as_sec1(), p256_known(key))
 }
 
+/// See [`crate::release_secp256k1_key`].
+pub(crate) fn release_secp256k1(key: &Secp256k1PublicKey) {
+    Secp256k1::tables().keys.unpin(&key.to_compressed());
+}
+
+/// See [`crate::release_p256_key`].
+pub(crate) fn release_p256(key: &P256PublicKey) {
+    P256::tables().keys.unpin(key.as_sec1());
+}
+
 /// See [`crate::widen_busiest_keys`].
 pub(crate) fn widen_busiest(width: Width) -> usize {
     usize::from(widen::<Secp256k1>(width)) + usize::from(widen::<P256>(width))
@@ -133,7 +143,12 @@ fn widen<C: Curve>(width: Width) -> bool {
 
 fn prepare<C: Curve>(width: Width, key: &[u8], known: Known) -> bool {
     C::tables().generator(width);
-    table::<C>(width, known).is_some_and(|table| C::tables().keys.insert(key, table, true))
+    let keys = &C::tables().keys;
+    match keys.pin(key, table_bytes(KEY_WINDOW_BITS)) {
+        Ok(true) => true,
+        Ok(false) => table::<C>(width, known).is_some_and(|table| keys.insert(key, table, true)),
+        Err(Full) => false,
+    }
 }
 
 fn table<C: Curve>(width: Width, known: Known) -> Option<Table<C>> {
