@@ -6,7 +6,7 @@ mod digits;
 mod residue;
 mod words;
 
-pub(crate) use residue::{P256Lanes, Secp256k1Lanes};
+pub(crate) use residue::{P256Lanes, P256OrderLanes, Secp256k1Lanes, Secp256k1OrderLanes};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use words::Ifma;
 #[cfg(test)]

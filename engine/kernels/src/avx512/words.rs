@@ -32,6 +32,8 @@ pub(crate) trait Words: Copy {
     fn transpose(rows: [Self; 8]) -> [Self; 8];
     /// The words that are 0.
     fn zeros(self) -> LaneMask;
+    /// The words that are this one.
+    fn equal(self, word: u64) -> LaneMask;
     /// `other` in the words of the mask.
     fn replace(self, mask: LaneMask, other: Self) -> Self;
 }
@@ -161,6 +163,11 @@ impl Words for Plain {
     }
 
     #[inline(never)]
+    fn equal(self, word: u64) -> LaneMask {
+        self.xor(Self::splat(word)).zeros()
+    }
+
+    #[inline(never)]
     fn replace(self, mask: LaneMask, other: Self) -> Self {
         Self(std::array::from_fn(|i| if mask >> i & 1 == 1 { other.0[i] } else { self.0[i] }))
     }
@@ -286,6 +293,12 @@ mod ifma {
         fn zeros(self) -> LaneMask {
             // SAFETY: as above.
             unsafe { _mm512_testn_epi64_mask(self.0, self.0) }
+        }
+
+        #[inline(always)]
+        fn equal(self, word: u64) -> LaneMask {
+            // SAFETY: as above.
+            unsafe { _mm512_cmpeq_epi64_mask(self.0, Self::splat(word).0) }
         }
 
         #[inline(always)]

@@ -23,6 +23,15 @@ pub(crate) struct Entry {
     pub(crate) y: Limbs,
 }
 
+impl Entry {
+    /// x, then y.
+    #[inline(always)]
+    pub(crate) fn words(&self) -> &[u64; 8] {
+        // SAFETY: `repr(C)` puts y right behind x, and together they are eight words with the alignment of one.
+        unsafe { &*std::ptr::from_ref(self).cast() }
+    }
+}
+
 /// A prime field whose elements are canonical: every operation gives the one representative below the prime.
 pub(crate) trait Field: Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static {
     /// The prime.

@@ -8,7 +8,7 @@ use super::lanes::Lanes;
 use super::recode::{Digits, windows_count};
 use super::table::Table;
 use super::window::WINDOW_BITS;
-use crate::avx512::{P256Lanes, Secp256k1Lanes, Words};
+use crate::avx512::{P256Lanes, P256OrderLanes, Secp256k1Lanes, Secp256k1OrderLanes, Words};
 use crate::cpu::Width;
 use crate::field::{Entry, Field, Limbs, Modulus, Montgomery, P256Field, P256Order, Secp256k1Field, Secp256k1Order};
 use crate::limits::{KEY_TABLES_BYTES_MAX, WIDE_TABLES_BYTES_MAX};
@@ -19,6 +19,8 @@ pub(crate) trait Curve: Sized + Send + Sync + 'static {
     type Order: Modulus;
     /// Eight residues of the field.
     type Eight<W: Words>: Lanes;
+    /// Eight residues of the order.
+    type EightScalars<W: Words>: Lanes;
     /// a and b of the equation.
     const EQUATION: (Limbs, Limbs);
     /// x and y of the base point.
@@ -99,6 +101,7 @@ impl Curve for Secp256k1 {
     type Field = Secp256k1Field;
     type Order = Secp256k1Order;
     type Eight<W: Words> = Secp256k1Lanes<W>;
+    type EightScalars<W: Words> = Secp256k1OrderLanes<W>;
     const EQUATION: (Limbs, Limbs) = ([0; 4], [7, 0, 0, 0]);
     const GENERATOR: (Limbs, Limbs) = (
         [0x59f2_815b_16f8_1798, 0x029b_fcdb_2dce_28d9, 0x55a0_6295_ce87_0b07, 0x79be_667e_f9dc_bbac],
@@ -144,6 +147,7 @@ impl Curve for P256 {
     type Field = Montgomery<P256Field>;
     type Order = P256Order;
     type Eight<W: Words> = P256Lanes<W>;
+    type EightScalars<W: Words> = P256OrderLanes<W>;
     const EQUATION: (Limbs, Limbs) = (
         // p − 3.
         [0xffff_ffff_ffff_fffc, 0x0000_0000_ffff_ffff, 0, 0xffff_ffff_0000_0001],

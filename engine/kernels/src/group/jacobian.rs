@@ -65,6 +65,16 @@ impl<L: Lanes> Jacobian<L> {
             L::reduce_difference::<1>(L::product(r.factor(), v.minus(x3)), L::product(y.factor(), h_cubed.factor()));
         Self { x: x3, y: y3, z: z.mul(h) }
     }
+
+    /// self + other, with the exceptions of [`Jacobian::add_affine`], and where `other` is ∞.
+    #[inline(always)]
+    pub(super) fn add(self, other: Self) -> Self {
+        // Other's x and y are affine ones once self's are brought to its denominator.
+        let squared = other.z.sqr();
+        let scaled = Self { x: self.x.mul(squared), y: self.y.mul(squared.mul(other.z)), z: self.z };
+        let sum = scaled.add_affine((other.x, other.y));
+        Self { z: sum.z.mul(other.z), ..sum }
+    }
 }
 
 /// The same points without denominator, as a forest of one row. Where z is 0 the lane turns exceptional.
@@ -73,7 +83,7 @@ pub(super) fn affine<L: Lanes>(points: Vec<Jacobian<L>>, denominators: &mut Deno
 }
 
 /// See [`affine`].
-struct Affine<'a, L> {
+struct Affine<'a, L: Lanes> {
     points: Vec<Jacobian<L>>,
     denominators: &'a mut Denominators<L>,
 }
@@ -87,7 +97,7 @@ impl<L: Lanes> Task for Affine<'_, L> {
         steps.reserve(points.len());
         steps.restart();
         for (point, exceptional) in points.iter().zip(exceptional) {
-            *exceptional |= steps.push(point.z);
+            *exceptional |= steps.push(point.z.factor(), point.z.zeros());
         }
         steps.invert();
         let mut affine = Forest::filled(1, points.len(), (L::one(), L::one()));
@@ -100,14 +110,10 @@ impl<L: Lanes> Task for Affine<'_, L> {
     }
 }
 
-/// Sums each forest to one row, one point after the other: one division in all where [`super::tree::sum_rows`] takes one
-/// per level, so this is the way for a few vectors.
-pub(super) fn sum_rows_of_few<L: Lanes>(forest: &mut Forest<L>, denominators: &mut Denominators<L>) {
-    if forest.shape().0 == 1 {
-        return;
-    }
-    let points = L::enter(Accumulated { forest });
-    *forest = affine(points, denominators);
+/// The sums of the rows of a forest, one point after the other: one division in all, later, where
+/// [`super::tree::sum_rows`] takes one per level, so this is the way for a few vectors.
+pub(super) fn accumulated<L: Lanes>(forest: &Forest<L>) -> Vec<Jacobian<L>> {
+    L::enter(Accumulated { forest })
 }
 
 struct Accumulated<'a, L> {
@@ -127,6 +133,33 @@ impl<L: Lanes> Task for Accumulated<'_, L> {
                 sum = sum.add_affine(self.forest.point(row, vector));
             }
             push_reserved(&mut sums, sum);
+        }
+        sums
+    }
+}
+
+/// Left plus right, point by point, as [`affine`] gives them.
+pub(super) fn joined<L: Lanes>(
+    left: &[Jacobian<L>],
+    right: &[Jacobian<L>],
+    denominators: &mut Denominators<L>,
+) -> Forest<L> {
+    affine(L::enter(Joined { left, right }), denominators)
+}
+
+struct Joined<'a, L> {
+    left: &'a [Jacobian<L>],
+    right: &'a [Jacobian<L>],
+}
+
+impl<L: Lanes> Task for Joined<'_, L> {
+    type Output = Vec<Jacobian<L>>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Jacobian<L>> {
+        let mut sums = Vec::with_capacity(self.left.len());
+        for (left, right) in self.left.iter().zip(self.right) {
+            push_reserved(&mut sums, left.add(*right));
         }
         sums
     }

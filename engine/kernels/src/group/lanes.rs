@@ -65,18 +65,20 @@ pub(crate) trait Lanes: Copy {
     fn reduce_difference<const K: u32>(a: Self::Wide, b: Self::Wide) -> Self;
     /// The lanes that are 0 mod p.
     fn zeros(self) -> LaneMask;
+    /// The lanes of a − b, as [`Lanes::minus`] gave it, that may be 0 mod p: all that are, and others once in 2^50.
+    fn likely_zeros(difference: Self::Factor) -> LaneMask;
     /// 1 in the lanes of the mask, the others as they are.
-    fn one_where(self, mask: LaneMask) -> Self;
+    fn one_where(factor: Self::Factor, mask: LaneMask) -> Self::Factor;
     /// The inverse in every lane. None may be 0.
     fn inverse_vartime(self) -> Self;
     /// Lane i holds the point `entry(i)` gives.
     fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self);
-    /// Lane i holds the point `entry(i)` gives, negated if it says so.
-    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self);
+    /// Lane i holds the point `entry(i)` gives, negated in the lanes of the mask.
+    fn gather<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self);
     /// The point in each lane, for [`Lanes::gather_kept`].
     fn keep(point: (Self, Self)) -> Self::Kept;
     /// [`Lanes::gather`] of points that [`Lanes::keep`] gave.
-    fn gather_kept<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self);
+    fn gather_kept<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self);
     /// The numbers below p.
     fn numbers(self) -> Self::Numbers;
     /// What an [`Entry`] keeps.
@@ -191,8 +193,13 @@ impl<F: Field> Lanes for Single<F> {
     }
 
     #[inline(always)]
-    fn one_where(self, mask: LaneMask) -> Self {
-        if mask == 0 { self } else { Self::one() }
+    fn likely_zeros(difference: Self) -> LaneMask {
+        difference.zeros()
+    }
+
+    #[inline(always)]
+    fn one_where(factor: Self, mask: LaneMask) -> Self {
+        if mask == 0 { factor } else { Self::one() }
     }
 
     fn inverse_vartime(self) -> Self {
@@ -206,13 +213,13 @@ impl<F: Field> Lanes for Single<F> {
     }
 
     #[inline(always)]
-    fn gather<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
-        let (entry, negate) = entry(0);
+    fn gather<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self) {
+        let entry = entry(0);
         // Signs are as good as random: computing both and selecting costs less than a branch guessed wrongly half of
         // the time, and lets the loads of later entries start.
         let y = F::from_stored(entry.y);
         let negated = y.negate().stored();
-        let mask = 0_u64.wrapping_sub(u64::from(negate));
+        let mask = 0_u64.wrapping_sub(u64::from(negate & 1));
         let selected = std::array::from_fn(|i| entry.y[i] ^ ((entry.y[i] ^ negated[i]) & mask));
         (Self(F::from_stored(entry.x)), Self(F::from_stored(selected)))
     }
@@ -223,8 +230,8 @@ impl<F: Field> Lanes for Single<F> {
     }
 
     #[inline(always)]
-    fn gather_kept<'a>(entry: impl Fn(usize) -> (&'a Entry, bool)) -> (Self, Self) {
-        Self::gather(entry)
+    fn gather_kept<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self) {
+        Self::gather(entry, negate)
     }
 
     #[inline(always)]

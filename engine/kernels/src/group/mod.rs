@@ -15,6 +15,7 @@ mod jacobian;
 mod lanes;
 mod lift;
 mod recode;
+mod scalars;
 mod sums;
 mod table;
 mod tree;

@@ -2,9 +2,10 @@
 //!
 #![doc = include_str!("../../docs/recoding.md")]
 
+use super::lanes::LaneMask;
 use crate::field::{Limbs, half_sum, is_zero, sub_borrow};
 
-/// A scalar as odd digits of `window_bits`, each the index of a table entry and a sign.
+/// A scalar as odd digits of `window_bits`, each the index of a table entry and a sign; [`LaneDigits`] reads them.
 #[derive(Clone, Copy)]
 pub(crate) struct Digits {
     /// (|k'| + 2^bits − 1) / 2 where k' is k or k − n.
@@ -34,19 +35,49 @@ impl Digits {
     pub(super) fn odd(k: &Limbs, negate: bool, window_bits: usize, windows_count: usize) -> Self {
         Self { signs: half_sum(k, window_bits * windows_count), negate, window_bits }
     }
+}
 
-    /// Digit of window `j`: it is ±(2·index + 1), negative if the second value says so.
+/// The digits of one scalar per lane, all of as many bits.
+pub(super) struct LaneDigits {
+    /// Word by word; zeros above.
+    signs: [[u64; 8]; 6],
+    negate: LaneMask,
+    window_bits: usize,
+}
+
+impl LaneDigits {
+    /// The scalars of up to eight lanes.
     #[inline(always)]
-    pub(crate) fn digit(&self, j: usize) -> (usize, bool) {
-        let (limb, shift) = (j * self.window_bits / 64, j * self.window_bits % 64);
-        let low = self.signs[limb] >> shift;
-        let high = if shift == 0 { 0 } else { self.signs.get(limb + 1).copied().unwrap_or(0) << (64 - shift) };
-        let half = 1 << (self.window_bits - 1);
-        let bits = (low | high) as usize & (2 * half - 1);
-        // The digit is 2·bits − (2^w − 1): positive from `half` upwards, and mirrored below.
-        let negative = bits < half;
-        let index = if negative { half - 1 - bits } else { bits - half };
-        (index, negative != self.negate)
+    pub(super) fn new<'d>(lanes_count: usize, digits: impl Fn(usize) -> &'d Digits) -> Self {
+        let mut all = Self { signs: [[0; 8]; 6], negate: 0, window_bits: digits(0).window_bits };
+        for lane in 0..lanes_count {
+            let Digits { signs, negate, window_bits } = digits(lane);
+            debug_assert_eq!(*window_bits, all.window_bits);
+            for (word, sign) in all.signs.iter_mut().zip(signs) {
+                word[lane] = *sign;
+            }
+            all.negate |= LaneMask::from(*negate) << lane;
+        }
+        all
+    }
+
+    /// Window `j` of every lane: its digit is ±(2·index + 1), negative in the lanes of the mask. The loop has no branch and
+    /// one shift for all lanes, so that it becomes vector instructions.
+    #[inline(always)]
+    pub(super) fn window(&self, lanes_count: usize, j: usize) -> ([usize; 8], LaneMask) {
+        let (word, shift) = (j * self.window_bits / 64, j * self.window_bits % 64);
+        let (low, high) = (&self.signs[word], &self.signs[word + 1]);
+        let half = 1_i64 << (self.window_bits - 1);
+        let (mut indices, mut negative) = ([0; 8], 0);
+        for lane in 0..lanes_count {
+            let bits = (low[lane] >> shift | high[lane] << 1 << (63 - shift)).cast_signed() & (2 * half - 1);
+            // The digit is 2·(bits − half) + 1; below 0 it mirrors that of !(bits − half).
+            let above = bits - half;
+            let sign = above >> 63;
+            indices[lane] = (above ^ sign) as usize;
+            negative |= (sign as LaneMask & 1) << lane;
+        }
+        (indices, negative ^ self.negate)
     }
 }
 
@@ -56,6 +87,34 @@ mod tests {
 
     use super::*;
     use crate::field::{Modulus, P256Order, Secp256k1Order};
+
+    impl Digits {
+        /// [`LaneDigits::window`] of a scalar alone.
+        pub(crate) fn digit(&self, j: usize) -> (usize, bool) {
+            let (indices, negative) = LaneDigits::new(1, |_| self).window(1, j);
+            (indices[0], negative == 1)
+        }
+    }
+
+    #[test]
+    fn lanes_keep_to_themselves() {
+        let order = &Secp256k1Order::LIMBS;
+        let scalar = |lane: u64| [lane.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1, lane << 60, !lane, lane * lane];
+        for window_bits in [5, 8, 12] {
+            let digits: Vec<_> =
+                (0..8).map(|lane| Digits::new(&scalar(lane), order, window_bits).expect("not 0")).collect();
+            for count in 1..=8 {
+                let lanes = LaneDigits::new(count, |lane| &digits[lane]);
+                for j in 0..windows_count(window_bits) {
+                    let (indices, negative) = lanes.window(count, j);
+                    let alone = digits[..count].iter().map(|digits| digits.digit(j));
+                    for (lane, alone) in alone.enumerate() {
+                        assert_eq!((indices[lane], negative >> lane & 1 == 1), alone, "lane {lane} of {count}");
+                    }
+                }
+            }
+        }
+    }
 
     fn big(limbs: &Limbs) -> BigUint {
         BigUint::from_bytes_le(&limbs.iter().flat_map(|limb| limb.to_le_bytes()).collect::<Vec<_>>())

@@ -1,9 +1,9 @@
 //! a·G + b·Q for many (a, b, Q) at a time.
 
 use super::curve::Curve;
-use super::jacobian::sum_rows_of_few;
+use super::jacobian::{Jacobian, accumulated, affine, joined};
 use super::lanes::{Lanes, Single, push_reserved};
-use super::recode::{Digits, windows_count};
+use super::recode::{Digits, LaneDigits, windows_count};
 use super::table::{GENERATOR_WINDOW_BITS, Table};
 use super::tree::{Denominators, Forest, join, sum_rows};
 use super::window::{Product, products};
@@ -20,7 +20,7 @@ use crate::field::{Entry, Limbs};
 const fn chunk_terms_count(width: Width) -> usize {
     match width {
         Width::One => 64,
-        Width::EightPlain | Width::Eight(_) => 256,
+        Width::EightPlain | Width::Eight(_) => 128,
     }
 }
 
@@ -28,8 +28,8 @@ const fn chunk_terms_count(width: Width) -> usize {
 /// save. With one signature in one lane that is a sixth of the time; with two it is nothing.
 const FEW_VECTORS_COUNT: usize = 1;
 
-/// Table entries asked for ahead of their use.
-const ENTRIES_AHEAD_COUNT: usize = 16;
+/// Table entries asked for ahead of their use: tables live in the third-level cache at best.
+const ENTRIES_AHEAD_COUNT: usize = 64;
 
 /// Sums the terms, each with the position it stands for; see [`sums`].
 pub(super) fn for_each_sum<C: Curve, K: ByKey<C>>(
@@ -61,6 +61,8 @@ pub(super) struct Term<K> {
 pub(super) trait ByKey<C: Curve>: Sized {
     /// b·Q of every term, as rows whose sum it is.
     fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Forest<L>;
+    /// b·Q of every term, where they are few.
+    fn points<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Vec<Jacobian<L>>;
 }
 
 /// b·Q of a key that has a table. Terms that are summed together have tables with equal windows.
@@ -78,49 +80,81 @@ impl<C: Curve> ByKey<C> for Comb<'_, C> {
             terms.len(),
             windows_count(window_bits),
             #[inline(always)]
-            |term, row| {
-                let Comb { digits, table } = &terms[term].1.by_key;
-                let (index, negate) = digits.digit(row);
-                (table.entry(row, index), negate)
-            },
+            |term| &terms[term].1.by_key.digits,
+            #[inline(always)]
+            |term, row, index| terms[term].1.by_key.table.entry(row, index),
         )
+    }
+
+    #[inline(always)]
+    fn points<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Vec<Jacobian<L>> {
+        accumulated(&<Self as ByKey<C>>::rows(terms, denominators))
     }
 }
 
 impl<C: Curve> ByKey<C> for Product {
     #[inline(always)]
     fn rows<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Forest<L> {
+        affine(<Self as ByKey<C>>::points(terms, denominators), denominators)
+    }
+
+    #[inline(always)]
+    fn points<L: Lanes>(terms: &[(usize, Term<Self>)], denominators: &mut Denominators<L>) -> Vec<Jacobian<L>> {
         products::<C, L>(terms.len(), |term| &terms[term].1.by_key, denominators)
     }
 }
 
-/// The table entries of every term, one row per window. What gives an entry is inlined by order: left to itself, the
-/// compiler calls it, as it calls any function that returns a pair to one with other instructions enabled.
+/// The table entries of every term, one row per window. What gives them is inlined by order: left to itself, the compiler
+/// calls it, as it calls any function that returns a pair to one with other instructions enabled.
 #[inline(always)]
 fn gathered<'t, L: Lanes>(
     terms_count: usize,
     rows_count: usize,
-    entry: impl Fn(usize, usize) -> (&'t Entry, bool),
+    digits: impl Fn(usize) -> &'t Digits,
+    entry: impl Fn(usize, usize, usize) -> &'t Entry,
 ) -> Forest<L> {
     let vectors_count = terms_count.div_ceil(L::COUNT);
     let mut forest = Forest::new(rows_count, vectors_count);
-    // Tables live in the third-level cache at best, so later rows are asked for while one is read: one row ahead in a large
-    // batch, more in a small one, up to as many entries as a core waits for at a time.
-    let ahead = ENTRIES_AHEAD_COUNT.div_ceil(terms_count);
-    let mut asked = 1;
-    for row in 0..rows_count {
-        while asked <= row + ahead && asked < rows_count {
-            for term in 0..terms_count {
-                prefetch(entry(term, asked).0);
-            }
-            asked += 1;
-        }
-        for vector in 0..vectors_count {
-            // The last vector's idle lanes repeat the last term; nobody reads them.
+    // The last vector's idle lanes repeat the last term; nobody reads them.
+    let term = |vector: usize, lane: usize| (vector * L::COUNT + lane).min(terms_count - 1);
+    let mut scalars = Vec::with_capacity(vectors_count);
+    for vector in 0..vectors_count {
+        push_reserved(
+            &mut scalars,
+            LaneDigits::new(
+                L::COUNT,
+                #[inline(always)]
+                |lane| digits(term(vector, lane)),
+            ),
+        );
+    }
+    // What was asked for and is not read yet, in a ring of vectors.
+    let ahead = ENTRIES_AHEAD_COUNT / L::COUNT;
+    let mut entries = [entry(0, 0, 0); ENTRIES_AHEAD_COUNT];
+    let mut negate = [0; ENTRIES_AHEAD_COUNT];
+    let (mut row, mut vector) = (0, 0);
+    let vectors_in_all = rows_count * vectors_count;
+    for position in 0..vectors_in_all + ahead {
+        let place = position % ahead;
+        let entries = &mut entries[place * L::COUNT..][..L::COUNT];
+        if position >= ahead {
             forest.push(L::gather(
                 #[inline(always)]
-                |lane| entry((vector * L::COUNT + lane).min(terms_count - 1), row),
+                |lane| entries[lane],
+                negate[place],
             ));
+        }
+        if position < vectors_in_all {
+            let (indices, negative) = scalars[vector].window(L::COUNT, row);
+            negate[place] = negative;
+            for (lane, asked) in entries.iter_mut().enumerate() {
+                *asked = entry(term(vector, lane), row, indices[lane]);
+                prefetch(*asked);
+            }
+            vector += 1;
+            if vector == vectors_count {
+                (row, vector) = (row + 1, 0);
+            }
         }
     }
     forest
@@ -151,27 +185,27 @@ fn sums<C: Curve, L: Lanes, K: ByKey<C>>(
 ) -> Vec<Option<(Limbs, Limbs)>> {
     let vectors_count = terms.len().div_ceil(L::COUNT);
     let rows_count = windows_count(GENERATOR_WINDOW_BITS);
-    let by_generator = &mut gathered::<L>(
+    let mut by_generator = gathered::<L>(
         terms.len(),
         rows_count,
         #[inline(always)]
-        |term, row| {
-            let (index, negate) = terms[term].1.by_generator.digit(row);
-            (generator.entry(row, index), negate)
-        },
+        |term| &terms[term].1.by_generator,
+        #[inline(always)]
+        |_, row, index| generator.entry(row, index),
     );
     let mut denominators = Denominators::new(vectors_count);
-    let by_key = &mut K::rows(terms, &mut denominators);
-    if vectors_count <= FEW_VECTORS_COUNT {
-        sum_rows_of_few(by_generator, &mut denominators);
-        sum_rows_of_few(by_key, &mut denominators);
+    let joined = if vectors_count <= FEW_VECTORS_COUNT {
+        let by_key = K::points(terms, &mut denominators);
+        joined(&accumulated(&by_generator), &by_key, &mut denominators)
     } else {
-        sum_rows(&mut [by_generator, by_key], &mut denominators);
-    }
-    join(by_generator, by_key, &mut denominators);
+        let mut by_key = K::rows(terms, &mut denominators);
+        sum_rows(&mut [&mut by_generator, &mut by_key], &mut denominators);
+        join(&mut by_generator, &by_key, &mut denominators);
+        by_generator
+    };
     let mut sums = Vec::with_capacity(vectors_count * L::COUNT);
     for (vector, exceptional) in denominators.exceptional.iter().enumerate() {
-        let (x, y) = by_generator.sum(vector);
+        let (x, y) = joined.sum(vector);
         let (x, y) = (x.numbers(), y.numbers());
         for (lane, numbers) in x.as_ref().iter().zip(y.as_ref()).enumerate() {
             push_reserved(&mut sums, (exceptional >> lane & 1 == 0).then_some((*numbers.0, *numbers.1)));

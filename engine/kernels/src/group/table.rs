@@ -151,7 +151,7 @@ fn fill<L: Lanes>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -
                 let (middle_x, _) = L::load(|lane| power(centre, first, lane));
                 for index in 0..known {
                     let (x, _) = L::load(|lane| &entries[window(first, lane) * half + index]);
-                    exceptional |= steps.push(x.sub(middle_x));
+                    exceptional |= steps.push_difference(x, middle_x);
                 }
             }
         }

@@ -5,7 +5,7 @@
 use super::lanes::{LaneMask, Lanes, Task, push_reserved};
 
 /// Independent running products, so that one multiplication need not wait for the one before it.
-const CHAINS_COUNT: usize = 4;
+const CHAINS_COUNT: usize = 2;
 
 /// Rows of affine points; row i holds summand i of every signature, `vectors_count` vectors long.
 pub(crate) struct Forest<L> {
@@ -16,17 +16,17 @@ pub(crate) struct Forest<L> {
 }
 
 /// The denominators of one level, and which lanes met a zero among them.
-pub(crate) struct Denominators<L> {
+pub(crate) struct Denominators<L: Lanes> {
     pub(super) steps: Steps<L>,
     /// Per vector, the lanes whose sum is meaningless: in them two equal or opposite points met.
     pub(crate) exceptional: Vec<LaneMask>,
 }
 
 /// Numbers that share one inversion: pushed in order, their inverses popped in the opposite one.
-pub(super) struct Steps<L> {
+pub(super) struct Steps<L: Lanes> {
     chains: [L; CHAINS_COUNT],
     /// Each number and the product of those before it in its chain.
-    steps: Vec<(L, L)>,
+    steps: Vec<(L::Factor, L)>,
 }
 
 /// The sum of two points with different x, given 1/(x2 − x1).
@@ -102,7 +102,7 @@ impl<L: Lanes> Forest<L> {
         let (left, right) = self.x.split_at(split);
         for (left, right) in left.chunks_exact(self.vectors_count).zip(right.chunks_exact(self.vectors_count)) {
             for ((left, right), exceptional) in left.iter().zip(right).zip(&mut denominators.exceptional) {
-                *exceptional |= denominators.steps.push(right.sub(*left));
+                *exceptional |= denominators.steps.push_difference(*right, *left);
             }
         }
     }
@@ -151,16 +151,22 @@ impl<L: Lanes> Steps<L> {
         self.chains.fill(L::one());
     }
 
-    /// Appends a number with 1 in the place of zeros, and says where those are: a zero would make the product 0, and
-    /// with it every other inverse. There must be room.
+    /// Appends a number; its lanes that are 0 stand in the mask. A zero would make the product 0, and with it every other
+    /// inverse, so 1 takes its place. There must be room.
     #[inline(always)]
-    pub(super) fn push(&mut self, number: L) -> LaneMask {
-        let zeros = number.zeros();
-        let number = number.one_where(zeros);
+    pub(super) fn push(&mut self, number: L::Factor, zeros: LaneMask) -> LaneMask {
+        let number = L::one_where(number, zeros);
         let chain = &mut self.chains[self.steps.len() % CHAINS_COUNT];
         push_reserved(&mut self.steps, (number, *chain));
-        *chain = chain.mul(number);
+        *chain = L::reduce(L::product(chain.factor(), number));
         zeros
+    }
+
+    /// Appends a − b, and says which lanes are 0, or likely so.
+    #[inline(always)]
+    pub(super) fn push_difference(&mut self, a: L, b: L) -> LaneMask {
+        let difference = a.minus(b);
+        self.push(difference, L::likely_zeros(difference))
     }
 
     /// The inverse of the last number; all are inverted before the first is popped.
@@ -169,7 +175,7 @@ impl<L: Lanes> Steps<L> {
         let (number, before) = self.steps.pop().expect("one step per number");
         let chain = &mut self.chains[self.steps.len() % CHAINS_COUNT];
         let inverse = chain.mul(before);
-        *chain = chain.mul(number);
+        *chain = L::reduce(L::product(chain.factor(), number));
         inverse
     }
 
@@ -205,7 +211,7 @@ pub(crate) fn sum_rows<L: Lanes>(forests: &mut [&mut Forest<L>], denominators: &
 }
 
 /// One level of each forest.
-struct Level<'a, 'f, L> {
+struct Level<'a, 'f, L: Lanes> {
     forests: &'a mut [&'f mut Forest<L>],
     denominators: &'a mut Denominators<L>,
 }

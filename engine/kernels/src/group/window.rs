@@ -5,9 +5,9 @@
 use std::marker::PhantomData;
 
 use super::curve::Curve;
-use super::jacobian::{Jacobian, affine};
+use super::jacobian::Jacobian;
 use super::lanes::{Lanes, Task, push_reserved};
-use super::recode::Digits;
+use super::recode::{Digits, LaneDigits};
 use super::tree::{Denominators, Forest, add, sum_pairs};
 use crate::field::{Entry, Field};
 
@@ -31,7 +31,7 @@ fn tangent<L: Lanes>((x, y): (L, L), a: L, inverse: L) -> (L, L) {
 
 /// Q, 3·Q, … 31·Q of every lane of every vector, as kept. Doubling k turns m known odd multiples into 2m by adding 2m·Q
 /// to each, and all vectors share the inversion of each of these rounds.
-struct OddMultiples<'a, C, L> {
+struct OddMultiples<'a, C, L: Lanes> {
     points: Vec<(L, L)>,
     denominators: &'a mut Denominators<L>,
     curve: PhantomData<C>,
@@ -59,10 +59,10 @@ impl<C: Curve, L: Lanes> Task for OddMultiples<'_, C, L> {
             steps.restart();
             for (vector, (power, multiples)) in powers.iter().zip(multiples.chunks_exact(MULTIPLES_COUNT)).enumerate() {
                 for (x, _) in &multiples[..known] {
-                    exceptional[vector] |= steps.push(power.0.sub(*x));
+                    exceptional[vector] |= steps.push_difference(power.0, *x);
                 }
                 if !last {
-                    exceptional[vector] |= steps.push(power.1.times::<2>());
+                    exceptional[vector] |= steps.push(power.1.multiple::<2>(), power.1.zeros());
                 }
             }
             steps.invert();
@@ -110,16 +110,30 @@ impl<'p, C: Curve, L: Lanes, F: Fn(usize, usize) -> &'p Product> Task for Picked
         let vectors_count = kept.len() / MULTIPLES_COUNT;
         let rows_count = parts_count::<C>() * C::WINDOWS_COUNT;
         let mut rows = Forest::new(rows_count, vectors_count);
-        for row in 0..rows_count {
-            let (part, window) = (row / C::WINDOWS_COUNT, row % C::WINDOWS_COUNT);
-            for (vector, kept) in kept.chunks_exact(MULTIPLES_COUNT).enumerate() {
-                let (x, y) = L::gather_kept(|lane| {
-                    let (index, negate) = product(vector, lane).parts[part].digit(window);
-                    (&kept[index].as_ref()[lane], negate)
-                });
-                match C::BETA {
-                    Some(beta) if part == 1 => rows.push((x.mul(L::splat(&beta)), y)),
-                    _ => rows.push((x, y)),
+        for part in 0..parts_count::<C>() {
+            let mut scalars = Vec::with_capacity(vectors_count);
+            for vector in 0..vectors_count {
+                push_reserved(
+                    &mut scalars,
+                    LaneDigits::new(
+                        L::COUNT,
+                        #[inline(always)]
+                        |lane| &product(vector, lane).parts[part],
+                    ),
+                );
+            }
+            for window in 0..C::WINDOWS_COUNT {
+                for (scalars, kept) in scalars.iter().zip(kept.chunks_exact(MULTIPLES_COUNT)) {
+                    let (indices, negate) = scalars.window(L::COUNT, window);
+                    let (x, y) = L::gather_kept(
+                        #[inline(always)]
+                        |lane| &kept[indices[lane]].as_ref()[lane],
+                        negate,
+                    );
+                    match C::BETA {
+                        Some(beta) if part == 1 => rows.push((x.mul(L::splat(&beta)), y)),
+                        _ => rows.push((x, y)),
+                    }
                 }
             }
         }
@@ -154,14 +168,14 @@ impl<C: Curve, L: Lanes> Task for Horner<'_, C, L> {
     }
 }
 
-/// b·Q of every lane, affine, as a forest of one row: vector i holds the products `product(8·i)` and following. Lanes that
-/// turn exceptional have no meaningful sum.
+/// b·Q of every lane: vector i holds the products `product(8·i)` and following. Lanes that turn exceptional have no
+/// meaningful one.
 #[inline(always)]
 pub(super) fn products<'p, C: Curve, L: Lanes>(
     count: usize,
     product: impl Fn(usize) -> &'p Product,
     denominators: &mut Denominators<L>,
-) -> Forest<L> {
+) -> Vec<Jacobian<L>> {
     // The last vector's idle lanes repeat the last product; nobody reads them.
     let in_lane = |vector: usize, lane: usize| product((vector * L::COUNT + lane).min(count - 1));
     let vectors_count = count.div_ceil(L::COUNT);
@@ -175,6 +189,5 @@ pub(super) fn products<'p, C: Curve, L: Lanes>(
     if parts_count::<C>() == 2 {
         sum_pairs(&mut rows, denominators);
     }
-    let points = L::enter(Horner { rows: &rows, vectors_count, curve });
-    affine(points, denominators)
+    L::enter(Horner { rows: &rows, vectors_count, curve })
 }
