@@ -74,7 +74,7 @@ pub(super) fn square<W: Words>(a: &[W; 5]) -> [W; 10] {
     columns
 }
 
-/// Carried digits of a value in 0..16·2^256 to a value below 2p, carried.
+/// Carried digits of a value in 0..64·2^256 to a value below 2p, carried.
 #[inline(always)]
 pub(super) fn fold_top<W: Words, P: DigitPrime>(mut digits: [W; 5]) -> [W; 5] {
     let high = digits[4].shift_right::<48>();
@@ -108,7 +108,7 @@ impl DigitPrime for Secp256k1Digits {
     #[inline(always)]
     fn reduce<W: Words>(columns: [W; 10]) -> [W; 5] {
         let [d0, d1, d2, d3, d4, d5] = upper_folded(columns);
-        // What the digits as they stand hold above 2^256, less than 2^42; carries will add less than 2^6 to digit 4.
+        // What the digits as they stand hold above 2^256, less than 2^42; carries will add less than 2^9 to digit 4.
         let high = d5.shift_left::<4>().add(d4.shift_right_logical::<48>());
         let fold = W::splat(0x1_0000_03d1);
         let d4 = d4.and(W::splat((1 << 48) - 1));

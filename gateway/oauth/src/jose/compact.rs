@@ -50,7 +50,7 @@ impl<'a> Parts<'a> {
         if token.len() > JWS_BYTES_MAX {
             return Err(Reject::Length);
         }
-        let mut dots = token.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(at, _)| at);
+        let mut dots = memchr::memchr_iter(b'.', token);
         let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
             return Err(Reject::Structure);
         };
