@@ -73,7 +73,7 @@ conformance: setup-test ## published clients, unmodified, against the server; it
 	tests/conformance/schemathesis.sh
 	tests/conformance/load-oidc-provider.sh
 
-differential: ## DIFFERENTIAL_COUNT signatures (10^7) per curve: every backend against libsecp256k1 and AWS-LC
+differential: ## DIFFERENTIAL_COUNT signatures (10^7) per curve: every backend, or those in ASSAY_DIFFERENTIAL_BACKENDS, against libsecp256k1 and AWS-LC
 	ASSAY_DIFFERENTIAL_COUNT=$(DIFFERENTIAL_COUNT) cargo test --release --locked -p assay-engine --test kernels agree -- --nocapture
 
 kernels: ## ratios of the vector and table kernels to the best libraries (ARGS="--json")
