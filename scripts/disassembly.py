@@ -22,7 +22,10 @@ CPU = "znver4"
 
 # The pieces of work in eight lanes, which must be found once per curve: what gets another name is not to be passed over.
 # Whatever else has vectors is looked at too.
-TASKS = ["Accumulated", "Affine", "Horner", "Level", "OddMultiples", "Picked", "Roots", "build", "sums of Comb", "sums of Product"]
+TASKS = [
+    "Accumulated", "Affine", "Horner", "Joined", "Level", "OddMultiples", "Picked", "Quotients", "Roots", "build", "sums of Comb",
+    "sums of Product",
+]
 CURVES = ["P256", "Secp256k1"]
 
 # What loops may call, type arguments aside.

@@ -110,8 +110,8 @@ impl<'p, C: Curve, L: Lanes, F: Fn(usize, usize) -> &'p Product> Task for Picked
         let vectors_count = kept.len() / MULTIPLES_COUNT;
         let rows_count = parts_count::<C>() * C::WINDOWS_COUNT;
         let mut rows = Forest::new(rows_count, vectors_count);
+        let mut scalars = Vec::with_capacity(parts_count::<C>() * vectors_count);
         for part in 0..parts_count::<C>() {
-            let mut scalars = Vec::with_capacity(vectors_count);
             for vector in 0..vectors_count {
                 push_reserved(
                     &mut scalars,
@@ -122,6 +122,8 @@ impl<'p, C: Curve, L: Lanes, F: Fn(usize, usize) -> &'p Product> Task for Picked
                     ),
                 );
             }
+        }
+        for (part, scalars) in scalars.chunks_exact(vectors_count).enumerate() {
             for window in 0..C::WINDOWS_COUNT {
                 for (scalars, kept) in scalars.iter().zip(kept.chunks_exact(MULTIPLES_COUNT)) {
                     let (indices, negate) = scalars.window(L::COUNT, window);
