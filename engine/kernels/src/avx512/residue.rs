@@ -443,7 +443,7 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     #[inline(always)]
     fn likely_zeros(Factor([d0, ..], _): Factor<W, P>) -> LaneMask {
         // a − b + 2p is above 0 and below 4p, so it is 0 mod p where it is p, 2p or 3p; digit 0 tells, but for 2^-50.
-        let (digit, low) = (d0.and(W::splat(MASK)), |k: u64| k * P::P[0] & MASK);
+        let (digit, low) = (d0.and(W::splat(MASK)), |k: u64| (k * P::P[0]) & MASK);
         digit.equal(low(1)) | digit.equal(low(2)) | digit.equal(low(3))
     }
 
