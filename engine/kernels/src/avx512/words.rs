@@ -183,8 +183,8 @@ mod ifma {
     use super::{LaneMask, Task, Words};
 
     /// One 512-bit register. Private field: only the functions of [`Words`] make one. This type is named as a type argument
-    /// in three functions, `sums_avx512`, `build_avx512` and `roots_avx512` in `group`, which take the CPU's witness
-    /// `cpu::Avx512Ifma`; a fourth has to as well.
+    /// in four functions, `sums_avx512`, `build_avx512`, `roots_avx512` and `quotients_avx512` in `group`, which take the CPU's
+    /// witness `cpu::Avx512Ifma`; a fifth has to as well.
     #[derive(Clone, Copy)]
     pub(crate) struct Ifma(__m512i);
 

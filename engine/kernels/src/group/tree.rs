@@ -18,7 +18,7 @@ pub(crate) struct Forest<L> {
 /// The denominators of one level, and which lanes met a zero among them.
 pub(crate) struct Denominators<L: Lanes> {
     pub(super) steps: Steps<L>,
-    /// Per vector, the lanes whose sum is meaningless: in them two equal or opposite points met.
+    /// Per vector, the lanes whose sum is meaningless: in them two equal or opposite points met, or seemed to.
     pub(crate) exceptional: Vec<LaneMask>,
 }
 
