@@ -96,6 +96,16 @@ fn upper_folded<W: Words>(columns: [W; 10]) -> [W; 6] {
     digits
 }
 
+/// What these digits, none negative, hold above 2^256 as they stand, less than 2^42, times 2^256 mod p of secp256k1, added to
+/// the rest; the carries will bring digit 4 less than 2^9 more.
+#[inline(always)]
+fn top_folded<W: Words>([d0, d1, d2, d3, d4, d5]: [W; 6]) -> [W; 5] {
+    let high = d5.shift_left::<4>().add(d4.shift_right_logical::<48>());
+    let fold = W::splat(0x1_0000_03d1);
+    let d4 = d4.and(W::splat((1 << 48) - 1));
+    carry([d0.add_low(fold, high), d1.add_high(fold, high), d2, d3, d4])
+}
+
 /// p = 2^256 − 0x1000003d1.
 #[derive(Clone, Copy)]
 pub(crate) struct Secp256k1Digits;
@@ -107,22 +117,13 @@ impl DigitPrime for Secp256k1Digits {
 
     #[inline(always)]
     fn reduce<W: Words>(columns: [W; 10]) -> [W; 5] {
-        let [d0, d1, d2, d3, d4, d5] = upper_folded(columns);
-        // What the digits as they stand hold above 2^256, less than 2^42; carries will add less than 2^9 to digit 4.
-        let high = d5.shift_left::<4>().add(d4.shift_right_logical::<48>());
-        let fold = W::splat(0x1_0000_03d1);
-        let d4 = d4.and(W::splat((1 << 48) - 1));
-        carry([d0.add_low(fold, high), d1.add_high(fold, high), d2, d3, d4])
+        top_folded(upper_folded(columns))
     }
 
     #[inline(always)]
     fn reduce_signed<W: Words>(columns: [W; 10]) -> [W; 5] {
         // What is above 2^256 is negative in no number, but may be in a digit.
-        let [d0, d1, d2, d3, d4, d5] = carry(upper_folded(columns));
-        let high = d5.shift_left::<4>().add(d4.shift_right::<48>());
-        let fold = W::splat(0x1_0000_03d1);
-        let d4 = d4.and(W::splat((1 << 48) - 1));
-        carry([d0.add_low(fold, high), d1.add_high(fold, high), d2, d3, d4])
+        top_folded(carry(upper_folded(columns)))
     }
 
     #[inline(always)]
@@ -211,7 +212,7 @@ order!(Secp256k1OrderDigits, Secp256k1Order);
 order!(P256OrderDigits, P256Order);
 
 /// A number below 2^256, cut into digits.
-const fn digits([l0, l1, l2, l3]: &Limbs) -> [u64; 5] {
+pub(super) const fn digits([l0, l1, l2, l3]: &Limbs) -> [u64; 5] {
     [
         *l0 & MASK,
         (*l0 >> 52 | *l1 << 12) & MASK,

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::digits::{
     DigitPrime, MASK, P256Digits, P256OrderDigits, Secp256k1Digits, Secp256k1OrderDigits, carry, carry_unmasked,
-    fold_top, product, square,
+    digits, fold_top, product, square,
 };
 use super::words::Words;
 use crate::field::{Entry, Field, Limbs, is_below, sub_borrow};
@@ -259,11 +259,9 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
         if P::SHIFT == 0 {
             return self.kept();
         }
-        let [l0, l1, l2, l3] = *number;
-        let digits = [l0, l0 >> 52 | l1 << 12, l1 >> 40 | l2 << 24, l2 >> 28 | l3 << 36, l3 >> 16];
         let mut factor = [W::splat(0); 5];
-        for (factor, digit) in factor.iter_mut().zip(digits) {
-            *factor = W::splat(digit & MASK);
+        for (factor, digit) in factor.iter_mut().zip(digits(number)) {
+            *factor = W::splat(digit);
         }
         self.mul(Self::reduced(factor)).kept()
     }
@@ -540,18 +538,16 @@ mod tests {
 
     /// The same residues, p larger in the lanes of the mask: the upper end of what counts as reduced.
     fn raised<W: Words, P: DigitPrime>(residues: Residues<W, P>, mask: LaneMask) -> Residues<W, P> {
-        let mut digits = [[0; 8]; 5];
+        let mut raised = [[0; 8]; 5];
         for (lane, kept) in residues.kept().into_iter().enumerate() {
             let raise = if mask >> lane & 1 == 1 { P::P } else { [0; 5] };
-            let [l0, l1, l2, l3] = kept;
-            let kept = [l0, l0 >> 52 | l1 << 12, l1 >> 40 | l2 << 24, l2 >> 28 | l3 << 36, l3 >> 16];
             let mut carry = 0;
-            for (place, (digit, p)) in kept.into_iter().zip(raise).enumerate() {
-                let sum = (digit & MASK) + p + carry;
-                (digits[place][lane], carry) = if place == 4 { (sum, 0) } else { (sum & MASK, sum >> 52) };
+            for (place, (digit, p)) in digits(&kept).into_iter().zip(raise).enumerate() {
+                let sum = digit + p + carry;
+                (raised[place][lane], carry) = if place == 4 { (sum, 0) } else { (sum & MASK, sum >> 52) };
             }
         }
-        Residues::reduced(digits.map(W::from_array))
+        Residues::reduced(raised.map(W::from_array))
     }
 
     fn check<W: Words, P: DigitPrime>() {
