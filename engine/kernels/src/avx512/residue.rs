@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::digits::{
     DigitPrime, MASK, P256Digits, P256OrderDigits, Secp256k1Digits, Secp256k1OrderDigits, carry, carry_unmasked,
-    digits, fold_top, product, square,
+    fold_top, negated_inverse, product, square,
 };
 use super::words::Words;
 use crate::field::{Entry, Field, Limbs, is_below, sub_borrow};
@@ -188,6 +188,34 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
     }
 
     function! {
+        /// a / 2^`SHIFT` mod p.
+        over_shift(a: Residues<W, P>) -> Residues<W, P> {
+            if P::SHIFT == 0 {
+                return a;
+            }
+            const { assert!(P::SHIFT == 0 || P::SHIFT == 4, "the digits below are cut for these") };
+            // The multiple of p below 16p that clears the lowest four bits; (2p + 15p) / 16 is reduced again.
+            let inverse = W::splat(const { negated_inverse(P::P[0]) });
+            let multiple = W::splat(0).add_low(a.0[0], inverse).and(W::splat(15));
+            let mut digits = a.0;
+            for (i, p) in P::P.into_iter().enumerate() {
+                digits[i] = digits[i].add_low(multiple, W::splat(p));
+                if i < 4 {
+                    digits[i + 1] = digits[i + 1].add_high(multiple, W::splat(p));
+                }
+            }
+            let ([d0, d1, d2, d3, d4], mask) = (carry(digits), W::splat(MASK));
+            Residues::reduced([
+                d0.shift_right_logical::<4>().or(d1.shift_left::<48>()).and(mask),
+                d1.shift_right_logical::<4>().or(d2.shift_left::<48>()).and(mask),
+                d2.shift_right_logical::<4>().or(d3.shift_left::<48>()).and(mask),
+                d3.shift_right_logical::<4>().or(d4.shift_left::<48>()).and(mask),
+                d4.shift_right_logical::<4>(),
+            ])
+        }
+    }
+
+    function! {
         /// Stored residues, limb by limb.
         from_limbs(limbs: [W; 4]) -> Residues<W, P> {
             if P::SHIFT == 0 {
@@ -251,19 +279,6 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
             debug_assert!(is_below(kept, &P::Field::PRIME), "reduced");
         }
         kept
-    }
-
-    /// self·number / 2^260 mod p where products divide by that, self itself elsewhere; below p.
-    #[inline(always)]
-    fn divided(self, number: &Limbs) -> [Limbs; 8] {
-        if P::SHIFT == 0 {
-            return self.kept();
-        }
-        let mut factor = [W::splat(0); 5];
-        for (factor, digit) in factor.iter_mut().zip(digits(number)) {
-            *factor = W::splat(digit);
-        }
-        self.mul(Self::reduced(factor)).kept()
     }
 }
 
@@ -495,18 +510,23 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
 
     #[inline(always)]
     fn numbers(self) -> [Limbs; 8] {
-        self.divided(&[1, 0, 0, 0])
+        if P::SHIFT == 0 {
+            return self.kept();
+        }
+        // A product with 1, which divides by 2^260.
+        let zero = W::splat(0);
+        self.mul(Self::reduced([W::splat(1), zero, zero, zero, zero])).kept()
     }
 
     #[inline(always)]
     fn stored(self) -> [Limbs; 8] {
-        // 2^256 mod p, which is what 1 is stored as where products divide.
-        self.divided(&P::Field::ONE.stored())
+        Self::over_shift(self).kept()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::digits::digits;
     use super::super::words::Plain;
     use super::*;
 
