@@ -228,7 +228,7 @@ const fn complement([l0, l1, l2, l3]: &Limbs) -> Limbs {
 }
 
 /// −1/p mod 2^52, by Newton's iteration: p inverts itself mod 8, and each step doubles the bits.
-pub(super) const fn negated_inverse(p: u64) -> u64 {
+const fn negated_inverse(p: u64) -> u64 {
     let mut inverse = p;
     let mut bits = 3;
     while bits < 52 {

@@ -3,6 +3,7 @@
 #![doc = include_str!("../../docs/lanes.md")]
 
 mod digits;
+mod doublings;
 mod residue;
 mod words;
 

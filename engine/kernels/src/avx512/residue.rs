@@ -4,15 +4,16 @@ use std::marker::PhantomData;
 
 use super::digits::{
     DigitPrime, MASK, P256Digits, P256OrderDigits, Secp256k1Digits, Secp256k1OrderDigits, carry, carry_unmasked,
-    fold_top, negated_inverse, product, square,
+    fold_top, product, square,
 };
+use super::doublings::doublings;
 use super::words::Words;
 use crate::field::{Entry, Field, Limbs, is_below, sub_borrow};
-use crate::group::{LaneMask, Lanes, Task};
+use crate::group::{Curve, Jacobian, LaneMask, Lanes, Task};
 
 /// Eight residues, reduced.
 #[derive(Clone, Copy)]
-pub(crate) struct Residues<W, P>([W; 5], PhantomData<P>);
+pub(crate) struct Residues<W, P>(pub(super) [W; 5], PhantomData<P>);
 
 /// Eight numbers below 2^260 that only a product reads, which takes the low 52 bits of each digit: what is above them is
 /// carried to the next digit and left standing.
@@ -50,7 +51,7 @@ macro_rules! function {
     ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block) => {
         $(#[$doc])*
         #[inline(always)]
-        fn $name($($argument: $type),*) -> $result {
+        pub(super) fn $name($($argument: $type),*) -> $result {
             #[inline(always)]
             fn here<W: Words, P: DigitPrime>($($argument: $type),*) -> $result $body
             #[inline(never)]
@@ -61,6 +62,7 @@ macro_rules! function {
         }
     };
 }
+pub(super) use function;
 
 impl<W: Words, P: DigitPrime> Residues<W, P> {
     function! {
@@ -153,7 +155,7 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
     }
 
     function! {
-        /// The residue of uncarried digits, a number in 0..16·2^256.
+        /// The residue of uncarried digits, a number in 0..64·2^256.
         folded(digits: [W; 5]) -> Residues<W, P> {
             Residues::reduced(fold_top::<W, P>(carry(digits)))
         }
@@ -188,34 +190,6 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
     }
 
     function! {
-        /// a / 2^`SHIFT` mod p.
-        over_shift(a: Residues<W, P>) -> Residues<W, P> {
-            if P::SHIFT == 0 {
-                return a;
-            }
-            const { assert!(P::SHIFT == 0 || P::SHIFT == 4, "the digits below are cut for these") };
-            // The multiple of p below 16p that clears the lowest four bits; (2p + 15p) / 16 is reduced again.
-            let inverse = W::splat(const { negated_inverse(P::P[0]) });
-            let multiple = W::splat(0).add_low(a.0[0], inverse).and(W::splat(15));
-            let mut digits = a.0;
-            for (i, p) in P::P.into_iter().enumerate() {
-                digits[i] = digits[i].add_low(multiple, W::splat(p));
-                if i < 4 {
-                    digits[i + 1] = digits[i + 1].add_high(multiple, W::splat(p));
-                }
-            }
-            let ([d0, d1, d2, d3, d4], mask) = (carry(digits), W::splat(MASK));
-            Residues::reduced([
-                d0.shift_right_logical::<4>().or(d1.shift_left::<48>()).and(mask),
-                d1.shift_right_logical::<4>().or(d2.shift_left::<48>()).and(mask),
-                d2.shift_right_logical::<4>().or(d3.shift_left::<48>()).and(mask),
-                d3.shift_right_logical::<4>().or(d4.shift_left::<48>()).and(mask),
-                d4.shift_right_logical::<4>(),
-            ])
-        }
-    }
-
-    function! {
         /// Stored residues, limb by limb.
         from_limbs(limbs: [W; 4]) -> Residues<W, P> {
             if P::SHIFT == 0 {
@@ -244,6 +218,24 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
         Self::from_limbs([l0, l1, l2, l3])
     }
 
+    /// Lane i holds what lane `from[i]` held.
+    #[inline(always)]
+    pub(super) fn permuted(mut self, from: [u64; 8]) -> Self {
+        for digit in &mut self.0 {
+            *digit = digit.permute(from);
+        }
+        self
+    }
+
+    /// `other` in the lanes of the mask.
+    #[inline(always)]
+    pub(super) fn replaced(mut self, mask: LaneMask, other: Self) -> Self {
+        for (digit, other) in self.0.iter_mut().zip(other.0) {
+            *digit = digit.replace(mask, other);
+        }
+        self
+    }
+
     /// −self in the lanes of the mask. No lane may be 0.
     #[inline(always)]
     fn negated_where(self, mask: LaneMask) -> Self {
@@ -255,30 +247,10 @@ impl<W: Words, P: DigitPrime> Residues<W, P> {
     }
 
     #[inline(always)]
-    fn reduced(digits: [W; 5]) -> Self {
+    pub(super) fn reduced(digits: [W; 5]) -> Self {
         #[cfg(debug_assertions)]
         assert_reduced(digits);
         Self(digits, PhantomData)
-    }
-
-    /// What the lanes keep, below p.
-    #[inline(always)]
-    fn kept(self) -> [Limbs; 8] {
-        let mut digits = [[0; 8]; 5];
-        for (array, digit) in digits.iter_mut().zip(self.0) {
-            *array = digit.to_array();
-        }
-        let mut kept = [[0; 4]; 8];
-        for (lane, kept) in kept.iter_mut().enumerate() {
-            let [d0, d1, d2, d3, d4] =
-                [digits[0][lane], digits[1][lane], digits[2][lane], digits[3][lane], digits[4][lane]];
-            let limbs = [d0 | d1 << 52, d1 >> 12 | d2 << 40, d2 >> 24 | d3 << 28, d3 >> 36 | d4 << 16];
-            // The value is below 2p and may pass 2^256 by one bit, which the subtraction takes with it.
-            let (less, below) = sub_borrow(&limbs, &P::Field::PRIME);
-            *kept = if d4 >> 48 == 0 && below { limbs } else { less };
-            debug_assert!(is_below(kept, &P::Field::PRIME), "reduced");
-        }
-        kept
     }
 }
 
@@ -480,7 +452,7 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     #[inline(always)]
     fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
         let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(entry);
-        (Self::from_limbs([x0, x1, x2, x3]), Self::from_limbs([y0, y1, y2, y3]))
+        (Self::unpacked([x0, x1, x2, x3]), Self::unpacked([y0, y1, y2, y3]))
     }
 
     #[inline(always)]
@@ -502,10 +474,8 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     }
 
     #[inline(always)]
-    fn gather_kept<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self) {
-        let [x0, x1, x2, x3, y0, y1, y2, y3] = transposed(entry);
-        let (x, y) = (Self::unpacked([x0, x1, x2, x3]), Self::unpacked([y0, y1, y2, y3]));
-        (x, y.negated_where(negate))
+    fn doublings<C: Curve>(point: &Entry, count: usize) -> Vec<Jacobian<Self>> {
+        doublings(Self::load(|_| point), C::A_IS_MINUS_THREE, count)
     }
 
     #[inline(always)]
@@ -519,8 +489,22 @@ impl<W: Words, P: DigitPrime> Lanes for Residues<W, P> {
     }
 
     #[inline(always)]
-    fn stored(self) -> [Limbs; 8] {
-        Self::over_shift(self).kept()
+    fn kept(self) -> [Limbs; 8] {
+        let mut digits = [[0; 8]; 5];
+        for (array, digit) in digits.iter_mut().zip(self.0) {
+            *array = digit.to_array();
+        }
+        let mut kept = [[0; 4]; 8];
+        for (lane, kept) in kept.iter_mut().enumerate() {
+            let [d0, d1, d2, d3, d4] =
+                [digits[0][lane], digits[1][lane], digits[2][lane], digits[3][lane], digits[4][lane]];
+            let limbs = [d0 | d1 << 52, d1 >> 12 | d2 << 40, d2 >> 24 | d3 << 28, d3 >> 36 | d4 << 16];
+            // The value is below 2p and may pass 2^256 by one bit, which the subtraction takes with it.
+            let (less, below) = sub_borrow(&limbs, &P::Field::PRIME);
+            *kept = if d4 >> 48 == 0 && below { limbs } else { less };
+            debug_assert!(is_below(kept, &P::Field::PRIME), "reduced");
+        }
+        kept
     }
 }
 
@@ -608,7 +592,7 @@ mod tests {
                     // Chains, whose intermediate values are not canonical.
                     (a.sub(b).sub(b).mul(b.sub(a)), "(a − 2b)(b − a)"),
                 ];
-                let numbers = results.map(|(result, what)| (result.numbers(), result.stored(), what));
+                let numbers = results.map(|(result, what)| (result.numbers(), Lanes::kept(result), what));
                 for lane in 0..8 {
                     let (x, y) = (field(a_at(lane)), field(b_at(lane)));
                     let (difference, twice) = (x.sub(y), |z: P::Field| z.add(z));
@@ -628,9 +612,9 @@ mod tests {
                         difference.sqr().sub(product),
                         x.sub(y).sub(y).mul(y.sub(x)),
                     ];
-                    for ((number, stored, what), expected) in numbers.iter().zip(expected) {
+                    for ((number, kept, what), expected) in numbers.iter().zip(expected) {
                         assert_eq!(number[lane], expected.to_limbs(), "{what} in lane {lane}");
-                        assert_eq!(stored[lane], expected.stored(), "{what} in lane {lane}, stored");
+                        assert_eq!(kept[lane], expected.kept(), "{what} in lane {lane}, kept");
                     }
                     let equal = LaneMask::from(x == y);
                     assert_eq!(a.sub(b).zeros() >> lane & 1, equal, "zero test in lane {lane}");

@@ -30,6 +30,8 @@ pub(crate) trait Words: Copy {
     fn add_high(self, a: Self, b: Self) -> Self;
     /// Word j of row i becomes word i of row j.
     fn transpose(rows: [Self; 8]) -> [Self; 8];
+    /// Word i is what was word `from[i]`, for numbers below 8.
+    fn permute(self, from: [u64; 8]) -> Self;
     /// The words that are 0.
     fn zeros(self) -> LaneMask;
     /// The words that are this one.
@@ -143,6 +145,11 @@ impl Words for Plain {
     #[inline(never)]
     fn transpose(rows: [Self; 8]) -> [Self; 8] {
         std::array::from_fn(|j| Self(std::array::from_fn(|i| rows[i].0[j])))
+    }
+
+    #[inline(never)]
+    fn permute(self, from: [u64; 8]) -> Self {
+        Self(from.map(|i| self.0[i as usize]))
     }
 
     fn add_low(self, a: Self, b: Self) -> Self {
@@ -287,6 +294,12 @@ mod ifma {
                     Self(_mm512_shuffle_i64x2::<ODD>(b3, c3)),
                 ]
             }
+        }
+
+        #[inline(always)]
+        fn permute(self, from: [u64; 8]) -> Self {
+            // SAFETY: as above.
+            Self(unsafe { _mm512_permutexvar_epi64(Self::from_array(from).0, self.0) })
         }
 
         #[inline(always)]

@@ -15,7 +15,7 @@ pub(crate) use limbs::{Limbs, add_carry, from_be_bytes, half_sum, is_below, is_z
 pub(crate) use montgomery::{Modulus, Montgomery, P256Field, P256Order, Secp256k1Order};
 pub(crate) use secp256k1::Secp256k1Field;
 
-/// A point other than the identity, both coordinates in the limbs a [`Field`] stores. One cache line.
+/// A point other than the identity, both coordinates as [`Field::kept`] gives them. One cache line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub(crate) struct Entry {
@@ -43,10 +43,14 @@ pub(crate) trait Field: Copy + PartialEq + std::fmt::Debug + Send + Sync + 'stat
     fn from_limbs(number: Limbs) -> Option<Self>;
     /// The number below the prime.
     fn to_limbs(self) -> Limbs;
-    /// As stored in an [`Entry`]: the inverse of [`Field::from_stored`], without any multiplication.
+    /// The limbs it consists of: the inverse of [`Field::from_stored`].
     fn stored(self) -> Limbs;
     /// Reads what [`Field::stored`] gave.
     fn from_stored(limbs: Limbs) -> Self;
+    /// What eight lanes compute with, below the prime: so they need not convert the many points they load.
+    fn kept(self) -> Limbs;
+    /// Reads what [`Field::kept`] gave.
+    fn from_kept(limbs: Limbs) -> Self;
 
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
@@ -136,6 +140,8 @@ mod tests {
             let x = element(a);
             assert_eq!(number(x), *a);
             assert_eq!(F::from_stored(x.stored()), x);
+            assert!(is_below(&x.kept(), &F::PRIME), "canonical");
+            assert_eq!(F::from_kept(x.kept()), x);
             assert_eq!(number(x.sqr()), a * a % &prime, "{a}²");
             assert_eq!(number(x.negate()), (&prime - a) % &prime, "-{a}");
             assert_eq!(number(x.inverse_vartime()), a.modpow(&(&prime - 2_u32), &prime), "1/{a}");

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use super::Field;
 use super::inverse::{InverseModulus, inverse_vartime};
-use super::limbs::{Limbs, add_mod, is_below, mul_add, mul_wide, sqr_wide, sub_borrow, sub_mod};
+use super::limbs::{Limbs, add_carry, add_mod, is_below, mul_add, mul_wide, sqr_wide, sub_borrow, sub_mod};
 
 /// An odd modulus m with 2^255 < m < 2^256.
 pub(crate) trait Modulus: Copy + PartialEq + std::fmt::Debug + Send + Sync + 'static {
@@ -110,10 +110,44 @@ const fn power_of_two(exponent: usize, m: &Limbs) -> Limbs {
     power
 }
 
+/// i/16 mod m for each i below 16, by the compiler: halved four times, an odd number after m is added.
+const fn sixteenths(m: &Limbs) -> [Limbs; 16] {
+    let mut sixteenths = [[0; 4]; 16];
+    let mut i = 0;
+    while i < 16 {
+        let mut number = [i as u64, 0, 0, 0];
+        let mut halvings = 0;
+        while halvings < 4 {
+            let mut sum = [0; 4];
+            let mut carry = 0;
+            let mut limb = 0;
+            while limb < 4 {
+                let addend = if number[0] & 1 == 1 { m[limb] } else { 0 };
+                let wide = number[limb] as u128 + addend as u128 + carry;
+                (sum[limb], carry) = (wide as u64, wide >> 64);
+                limb += 1;
+            }
+            let top = carry as u64;
+            number = [
+                sum[0] >> 1 | sum[1] << 63,
+                sum[1] >> 1 | sum[2] << 63,
+                sum[2] >> 1 | sum[3] << 63,
+                sum[3] >> 1 | top << 63,
+            ];
+            halvings += 1;
+        }
+        sixteenths[i] = number;
+        i += 1;
+    }
+    sixteenths
+}
+
 impl<M: Modulus> Montgomery<M> {
     const R_SQUARED: Self = Self::new(power_of_two(512, &M::LIMBS));
     const R_CUBED: Self = Self::new(power_of_two(768, &M::LIMBS));
     const INVERSE_MODULUS: InverseModulus = InverseModulus::new(&M::LIMBS);
+    /// i/16 mod m.
+    const SIXTEENTHS: [Limbs; 16] = sixteenths(&M::LIMBS);
 
     const fn new(limbs: Limbs) -> Self {
         Self(limbs, PhantomData)
@@ -167,6 +201,20 @@ impl<M: Modulus> Field for Montgomery<M> {
     fn from_stored(limbs: Limbs) -> Self {
         debug_assert!(is_below(&limbs, &M::LIMBS), "canonical");
         Self::new(limbs)
+    }
+
+    /// Lanes divide their products by 2^260.
+    #[inline(always)]
+    fn kept(self) -> Limbs {
+        (0..4).fold(self, |kept, _| kept.add(kept)).0
+    }
+
+    #[inline(always)]
+    fn from_kept(limbs: Limbs) -> Self {
+        let [l0, l1, l2, l3] = limbs;
+        let shifted = [l0 >> 4 | l1 << 60, l1 >> 4 | l2 << 60, l2 >> 4 | l3 << 60, l3 >> 4];
+        // (m + 15·m) / 16 at most, less one.
+        Self::from_stored(add_carry(&shifted, &Self::SIXTEENTHS[(l0 % 16) as usize]).0)
     }
 
     #[inline(always)]

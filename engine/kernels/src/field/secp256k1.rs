@@ -54,6 +54,16 @@ impl Field for Secp256k1Field {
     }
 
     #[inline(always)]
+    fn kept(self) -> Limbs {
+        self.stored()
+    }
+
+    #[inline(always)]
+    fn from_kept(limbs: Limbs) -> Self {
+        Self::from_stored(limbs)
+    }
+
+    #[inline(always)]
     fn add(self, other: Self) -> Self {
         Self(add_mod(&self.0, &other.0, &P))
     }

@@ -46,7 +46,7 @@ pub(crate) trait Curve: Sized + Send + Sync + 'static {
     /// The point with these coordinates, if both are below p and satisfy the equation.
     fn point(x: Limbs, y: Limbs) -> Option<Entry> {
         let (x, y) = (Self::Field::from_limbs(x)?, Self::Field::from_limbs(y)?);
-        (y.sqr() == Self::right_side(x)).then(|| Entry { x: x.stored(), y: y.stored() })
+        (y.sqr() == Self::right_side(x)).then(|| Entry { x: x.kept(), y: y.kept() })
     }
 
     /// The point with this x whose y is odd or even, if there is one.
@@ -54,7 +54,7 @@ pub(crate) trait Curve: Sized + Send + Sync + 'static {
         let x = Self::Field::from_limbs(x)?;
         let y = Self::right_side(x).sqrt_vartime()?;
         let y = if (y.to_limbs()[0] & 1 == 1) == y_is_odd { y } else { y.negate() };
-        Some(Entry { x: x.stored(), y: y.stored() })
+        Some(Entry { x: x.kept(), y: y.kept() })
     }
 
     /// x³ + ax + b.

@@ -6,7 +6,7 @@ use super::tree::{Denominators, Forest};
 
 /// A point with z: (x/z², y/z³), or ∞ if z = 0.
 #[derive(Clone, Copy)]
-pub(super) struct Jacobian<L> {
+pub(crate) struct Jacobian<L> {
     x: L,
     y: L,
     z: L,
@@ -20,14 +20,8 @@ impl<L: Lanes> Jacobian<L> {
 
     /// (x/z², y/z³).
     #[inline(always)]
-    pub(super) fn with_z((x, y): (L, L), z: L) -> Self {
+    pub(crate) fn with_z((x, y): (L, L), z: L) -> Self {
         Self { x, y, z }
-    }
-
-    /// x, y and z.
-    #[inline(always)]
-    pub(super) fn coordinates(self) -> [L; 3] {
-        [self.x, self.y, self.z]
     }
 
     /// 2·self. ∞ stays ∞; y is never 0 on a curve of odd order.

@@ -1,5 +1,7 @@
 //! One residue per lane: what the tree computes with, whatever the width of the machine.
 
+use super::curve::Curve;
+use super::jacobian::Jacobian;
 use crate::field::{Entry, Field, Limbs};
 
 /// One bit per lane.
@@ -17,7 +19,7 @@ pub(crate) trait Task {
 
 /// Appends where room was reserved. A `push` that may have to grow is a call in the loop around it.
 #[inline(always)]
-pub(super) fn push_reserved<T>(list: &mut Vec<T>, item: T) {
+pub(crate) fn push_reserved<T>(list: &mut Vec<T>, item: T) {
     assert!(list.len() < list.capacity(), "room was reserved");
     list.push(item);
 }
@@ -75,14 +77,14 @@ pub(crate) trait Lanes: Copy {
     fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self);
     /// Lane i holds the point `entry(i)` gives, negated in the lanes of the mask.
     fn gather<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self);
-    /// The point in each lane, for [`Lanes::gather_kept`].
+    /// The point in each lane, for [`Lanes::gather`]. Its coordinates need not be below p.
     fn keep(point: (Self, Self)) -> Self::Kept;
-    /// [`Lanes::gather`] of points that [`Lanes::keep`] gave.
-    fn gather_kept<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self);
+    /// point, 2·point, 4·point, …, as many in a vector as it has lanes; at least `count`.
+    fn doublings<C: Curve>(point: &Entry, count: usize) -> Vec<Jacobian<Self>>;
     /// The numbers below p.
     fn numbers(self) -> Self::Numbers;
-    /// What an [`Entry`] keeps.
-    fn stored(self) -> Self::Numbers;
+    /// What an [`Entry`] keeps, below p.
+    fn kept(self) -> Self::Numbers;
 }
 
 /// One lane of ordinary integers: what every machine can do, and the oracle of the wider ones.
@@ -209,7 +211,7 @@ impl<F: Field> Lanes for Single<F> {
     #[inline(always)]
     fn load<'a>(entry: impl Fn(usize) -> &'a Entry) -> (Self, Self) {
         let entry = entry(0);
-        (Self(F::from_stored(entry.x)), Self(F::from_stored(entry.y)))
+        (Self(F::from_kept(entry.x)), Self(F::from_kept(entry.y)))
     }
 
     #[inline(always)]
@@ -217,21 +219,21 @@ impl<F: Field> Lanes for Single<F> {
         let entry = entry(0);
         // Signs are as good as random: computing both and selecting costs less than a branch guessed wrongly half of
         // the time, and lets the loads of later entries start.
-        let y = F::from_stored(entry.y);
-        let negated = y.negate().stored();
+        let y = F::from_kept(entry.y);
+        let (y, negated) = (y.stored(), y.negate().stored());
         let mask = 0_u64.wrapping_sub(u64::from(negate & 1));
-        let selected = std::array::from_fn(|i| entry.y[i] ^ ((entry.y[i] ^ negated[i]) & mask));
-        (Self(F::from_stored(entry.x)), Self(F::from_stored(selected)))
+        let selected = std::array::from_fn(|i| y[i] ^ ((y[i] ^ negated[i]) & mask));
+        (Self(F::from_kept(entry.x)), Self(F::from_stored(selected)))
     }
 
     #[inline(always)]
     fn keep((x, y): (Self, Self)) -> [Entry; 1] {
-        [Entry { x: x.0.stored(), y: y.0.stored() }]
+        [Entry { x: x.0.kept(), y: y.0.kept() }]
     }
 
-    #[inline(always)]
-    fn gather_kept<'a>(entry: impl Fn(usize) -> &'a Entry, negate: LaneMask) -> (Self, Self) {
-        Self::gather(entry, negate)
+    fn doublings<C: Curve>(point: &Entry, count: usize) -> Vec<Jacobian<Self>> {
+        let first = Jacobian::new(Self::load(|_| point));
+        std::iter::successors(Some(first), |point| Some(point.double::<C>())).take(count).collect()
     }
 
     #[inline(always)]
@@ -240,7 +242,7 @@ impl<F: Field> Lanes for Single<F> {
     }
 
     #[inline(always)]
-    fn stored(self) -> [Limbs; 1] {
-        [self.0.stored()]
+    fn kept(self) -> [Limbs; 1] {
+        [self.0.kept()]
     }
 }

@@ -32,23 +32,23 @@ pub(super) fn points<C: Curve>(width: Width, known: &[Known]) -> Vec<Option<Entr
         .iter()
         .enumerate()
         .filter_map(|(position, known)| match known {
-            Known::X { x, y_is_odd } => Some((position, C::Field::from_limbs(*x)?.stored(), *y_is_odd)),
+            Known::X { x, y_is_odd } => Some((position, C::Field::from_limbs(*x)?.kept(), *y_is_odd)),
             _ => None,
         })
         .collect();
     for eight in lifted.chunks(8) {
         // Idle lanes repeat the last x; nobody reads them.
-        let stored = std::array::from_fn(|lane| eight[lane.min(eight.len() - 1)].1);
+        let kept = std::array::from_fn(|lane| eight[lane.min(eight.len() - 1)].1);
         let roots = match width {
             Width::One => {
                 for &(position, x, y_is_odd) in eight {
-                    points[position] = C::lift_x(C::Field::from_stored(x).to_limbs(), y_is_odd);
+                    points[position] = C::lift_x(C::Field::from_kept(x).to_limbs(), y_is_odd);
                 }
                 continue;
             }
-            Width::EightPlain => roots::<C, Plain>(stored),
+            Width::EightPlain => roots::<C, Plain>(kept),
             #[cfg(target_arch = "x86_64")]
-            Width::Eight(witness) => roots_avx512::<C>(witness, stored),
+            Width::Eight(witness) => roots_avx512::<C>(witness, kept),
             #[cfg(not(target_arch = "x86_64"))]
             Width::Eight(_) => unreachable!("only x86-64 mints the witness"),
         };
@@ -56,7 +56,7 @@ pub(super) fn points<C: Curve>(width: Width, known: &[Known]) -> Vec<Option<Entr
             points[position] = root.map(|y| {
                 let y = if (y[0] & 1 == 1) == y_is_odd { y } else { sub_borrow(&C::Field::PRIME, &y).0 };
                 let y = C::Field::from_limbs(y).expect("y and p − y are below p: y is not 0 on a curve of odd order");
-                Entry { x, y: y.stored() }
+                Entry { x, y: y.kept() }
             });
         }
     }

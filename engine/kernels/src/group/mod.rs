@@ -23,7 +23,9 @@ mod trial;
 mod verify;
 mod window;
 
-pub(crate) use lanes::{LaneMask, Lanes, Task};
+pub(crate) use curve::Curve;
+pub(crate) use jacobian::Jacobian;
+pub(crate) use lanes::{LaneMask, Lanes, Task, push_reserved};
 pub(crate) use trial::{Trial, trial};
 pub(crate) use verify::{
     prepare_base_points, prepare_p256, prepare_secp256k1, recover_secp256k1, release_p256, release_secp256k1,

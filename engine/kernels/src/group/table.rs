@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 
 use super::curve::Curve;
-use super::jacobian::{Jacobian, affine};
-use super::lanes::{Lanes, Single, push_reserved};
+use super::jacobian::affine;
+use super::lanes::{Lanes, Single};
 use super::recode::windows_count;
 use super::tree::{Denominators, Steps, add, subtract};
 #[cfg(target_arch = "x86_64")]
@@ -13,7 +13,7 @@ use crate::avx512::Plain;
 #[cfg(target_arch = "x86_64")]
 use crate::cpu::Avx512Ifma;
 use crate::cpu::Width;
-use crate::field::{Entry, Field};
+use crate::field::Entry;
 
 /// Bits per window of a key's table: 32 windows of 128 entries, 256 KiB.
 pub(crate) const KEY_WINDOW_BITS: usize = 8;
@@ -90,31 +90,17 @@ fn build<C: Curve, L: Lanes>(entries: &mut [Entry], point: &Entry, window_bits: 
     fill::<L>(entries, &powers, window_bits)
 }
 
-/// point, 2·point, 4·point, … `count` of them. Each waits for the one before, so one lane doubles; the division that makes
-/// them affine is shared, and what it takes is done in all lanes.
+/// point, 2·point, 4·point, … `count` of them. The division that makes them affine is shared.
 #[inline(always)]
 fn doublings<C: Curve, L: Lanes>(point: &Entry, count: usize) -> Vec<Entry> {
-    let mut double = Jacobian::<Single<C::Field>>::new(Single::load(|_| point));
-    // x and y beside z and z.
-    let mut jacobian = Vec::with_capacity(count);
-    for _ in 0..count {
-        let [x, y, z] = double.coordinates().map(|Single(coordinate)| coordinate.stored());
-        push_reserved(&mut jacobian, [Entry { x, y }, Entry { x: z, y: z }]);
-        double = double.double::<C>();
-    }
-    let mut vectors = Vec::with_capacity(count.div_ceil(L::COUNT));
-    for points in jacobian.chunks(L::COUNT) {
-        // Idle lanes repeat the last point.
-        let at = |lane: usize| &points[lane.min(points.len() - 1)];
-        let (xy, (z, _)) = (L::load(|lane| &at(lane)[0]), L::load(|lane| &at(lane)[1]));
-        push_reserved(&mut vectors, Jacobian::with_z(xy, z));
-    }
+    let doublings = L::doublings::<C>(point, count);
+    let mut denominators = Denominators::new(doublings.len());
     // No z is 0: the order is an odd prime, so no power of 2 takes the point to ∞.
-    let forest = affine(vectors, &mut Denominators::new(count.div_ceil(L::COUNT)));
+    let forest = affine(doublings, &mut denominators);
     let mut powers = vec![*point; count];
     for (vector, powers) in powers.chunks_mut(L::COUNT).enumerate() {
         let (x, y) = forest.sum(vector);
-        let (x, y) = (x.stored(), y.stored());
+        let (x, y) = (x.kept(), y.kept());
         for (power, (x, y)) in powers.iter_mut().zip(x.as_ref().iter().zip(y.as_ref())) {
             *power = Entry { x: *x, y: *y };
         }
@@ -178,7 +164,7 @@ fn fill<L: Lanes>(entries: &mut [Entry], powers: &[Entry], window_bits: usize) -
 /// Writes one entry of as many windows as there are lanes, or windows.
 #[inline(always)]
 fn store<L: Lanes>(windows: &mut [Entry], half: usize, index: usize, (x, y): (L, L)) {
-    let (x, y) = (x.stored(), y.stored());
+    let (x, y) = (x.kept(), y.kept());
     for (window, (x, y)) in windows.chunks_exact_mut(half).zip(x.as_ref().iter().zip(y.as_ref())) {
         window[index] = Entry { x: *x, y: *y };
     }
@@ -203,7 +189,7 @@ mod tests {
                 for pair in entries.windows(2) {
                     let (left, right) = (single(&pair[0]), single(&double));
                     let (x, y) = add(left, right, right.0.sub(left.0).inverse_vartime());
-                    assert_eq!(pair[1], Entry { x: x.stored()[0], y: y.stored()[0] }, "window {window}");
+                    assert_eq!(pair[1], Entry { x: x.kept()[0], y: y.kept()[0] }, "window {window}");
                 }
             }
             let wide = Table::<C>::new(Width::EightPlain, &base, window_bits).expect("no exception");

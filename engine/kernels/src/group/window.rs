@@ -127,7 +127,7 @@ impl<'p, C: Curve, L: Lanes, F: Fn(usize, usize) -> &'p Product> Task for Picked
             for window in 0..C::WINDOWS_COUNT {
                 for (scalars, kept) in scalars.iter().zip(kept.chunks_exact(MULTIPLES_COUNT)) {
                     let (indices, negate) = scalars.window(L::COUNT, window);
-                    let (x, y) = L::gather_kept(
+                    let (x, y) = L::gather(
                         #[inline(always)]
                         |lane| &kept[indices[lane]].as_ref()[lane],
                         negate,
